@@ -1,0 +1,261 @@
+"""What is said over Redis: typed, immutable messages, encoded as JSON (metadata) or MessagePack (fits).
+
+Times are Unix seconds in UTC (float64). Sequence numbers count from 1 within one epoch of a run and have no gaps.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Mode = Literal["shape", "rate"]
+ChunkState = Literal["queued", "leased", "fitted", "applied", "dead", "superseded"]
+StatisticKind = Literal["t_chunk", "t_agg", "t_ref", "t_score", "t_sum"]
+StatisticState = Literal["closed form", "frozen", "invalid"]
+AlarmLevel = Literal["ok", "warning", "alarm"]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all messages: frozen, by keyword, and strict about unknown fields."""
+
+
+class Reference(Message):
+    """An immutable reference sample; the events are stored beside it, in pieces."""
+
+    name: str
+    hash: str
+    """SHA-256 (hex) over features, events and weights: what a version is."""
+    features: tuple[str, ...]
+    units: tuple[str, ...]
+    """One per feature, "" where the feature has no unit."""
+    events: int
+    weighted: bool
+    sum_weights: float
+    effective_events: float
+    """N_eff = V^2 / sum v^2."""
+    means: tuple[float, ...]
+    standard_deviations: tuple[float, ...]
+    minima: tuple[float, ...]
+    maxima: tuple[float, ...]
+    created_at: float
+
+
+class KernelSettings(Message):
+    """Settings of the `kernel` model (STATISTICS: sections 2 and 3)."""
+
+    centres: int = 1000
+    """M, Nystrom centres drawn from the reference."""
+    lambda_: float = msgspec.field(default=1e-6, name="lambda")
+    sigma: float | None = None
+    """Kernel width in reference standard deviations; None: taken from `sigma_quantile`."""
+    sigma_quantile: float = 0.9
+    """Quantile of the reference's pair distances that gives sigma."""
+    seed: int = 0
+
+
+class AlarmPolicy(Message):
+    """When the cumulative statistic raises an alarm.
+
+    The false-alarm probability alpha of a whole run, however long and however often one looks, is spent over the
+    chunks: chunk n alarms where p_n <= alpha / (n (n + 1)), and the sum over n is alpha.
+    """
+
+    false_alarm_probability: float = 0.01
+    warning_probability: float = 0.1
+
+
+class Monitor(Message):
+    """One monitor at one epoch: all that its statistics depend on."""
+
+    name: str
+    epoch: int
+    reference: str
+    reference_hash: str
+    features: tuple[str, ...]
+    units: tuple[str, ...]
+    mode: Mode = "shape"
+    rate: float | None = None
+    """Expected events per unit of exposure; needed in mode "rate"."""
+    kernel: KernelSettings = KernelSettings()
+    calibration: Literal["closed form"] = "closed form"
+    alarm: AlarmPolicy = AlarmPolicy()
+    description: str = ""
+    created_at: float
+    changed_at: float
+
+
+class Run(Message):
+    """What accumulates together: an LHC run, a fill, a shift."""
+
+    monitor: str
+    name: str
+    state: Literal["open", "closed"]
+    epoch: int
+    """Grows with every reset; results of an older epoch are superseded."""
+    monitor_epoch: int
+    accepted: int
+    """Chunks accepted in this epoch: the last sequence number given."""
+    applied: int
+    """Chunks applied to the statistic, dead ones not counted."""
+    dead: int
+    opened_at: float
+    closed_at: float | None = None
+
+
+class Receipt(Message):
+    """The promise given for one accepted chunk; also the body of a work entry."""
+
+    monitor: str
+    run: str
+    chunk: str
+    run_epoch: int
+    monitor_epoch: int
+    sequence: int
+    events: int
+    digest: str
+    """SHA-256 (hex) of the payload: what makes a repeated id the same chunk or a conflict."""
+    exposure: float | None = None
+    source_time: float | None = None
+    accepted_at: float
+
+
+class Fit(Message):
+    """The result of one chunk: its model's coefficients in the reference eigenbasis, and its own statistic."""
+
+    receipt: Receipt
+    coefficients: bytes
+    """float64, little-endian, shape (r,)."""
+    score: bytes
+    """float64, little-endian, shape (r,): sum_D psi - w sum_R v psi."""
+    t_chunk: float
+    iterations: int
+    decrement: float
+    """Newton decrement at the end, in units of t: the resolution of `t_chunk`."""
+    fit_seconds: float
+    trainer: str
+    device: str
+    finished_at: float
+
+
+class Death(Message):
+    """A chunk given up after too many deliveries; takes its place in the sequence, so that nothing waits for it."""
+
+    receipt: Receipt
+    reason: Literal["crash", "exception"]
+    deliveries: int
+    error: str
+    died_at: float
+
+
+class Statistic(Message):
+    """One test statistic with its null, its threshold and its state. Nothing that is invalid carries a p-value."""
+
+    kind: StatisticKind
+    value: float
+    state: StatisticState
+    p: float | None = None
+    z: float | None = None
+    """One-sided Gaussian significance of p, in standard deviations."""
+    null_mean: float | None = None
+    null_deviation: float | None = None
+    threshold: float | None = None
+    """The value at which the alarm fires at this number of chunks; None where the kind raises no alarm."""
+    warning_threshold: float | None = None
+    sequence: int
+    """The last chunk that is in `value`."""
+    note: str = ""
+
+
+class Alarm(Message):
+    """The alarm of a run: latched, never reset silently."""
+
+    level: AlarmLevel = "ok"
+    kind: StatisticKind | None = None
+    chunk: str | None = None
+    sequence: int | None = None
+    since: float | None = None
+    rule: str = ""
+    """The rule that fired, with its numbers, in words."""
+
+
+class HistoryEntry(Message):
+    """One chunk in the history of a run; entry number `sequence - 1`."""
+
+    sequence: int
+    chunk: str
+    state: Literal["applied", "dead"]
+    events: int
+    exposure: float | None
+    accepted_at: float
+    applied_at: float
+    fit_seconds: float | None = None
+    trainer: str | None = None
+    statistics: dict[str, Statistic] = {}
+    """By kind; empty for a dead chunk."""
+    alarm: AlarmLevel = "ok"
+    error: str = ""
+
+
+class FeatureRatio(Message):
+    """Data, reference and learned density ratio along one feature."""
+
+    name: str
+    unit: str
+    edges: tuple[float, ...]
+    """Bin edges in the feature's unit; values outside are counted in the first and last bin."""
+    data: tuple[float, ...]
+    """Events per bin."""
+    reference: tuple[float, ...]
+    """Expected events per bin, the reference scaled to the run."""
+    reference_error: tuple[float, ...]
+    """Its statistical uncertainty from the finite reference (one standard deviation)."""
+    learned: tuple[float, ...]
+    """Averaged density ratio, mean over the reference in the bin."""
+    shift: float
+    """(data mean - reference mean) / reference standard deviation."""
+    shift_error: float
+
+
+class Snapshot(Message):
+    """All that a reader may want of one run now; written by the aggregator in the transaction of its state."""
+
+    monitor: str
+    run: str
+    run_epoch: int
+    monitor_epoch: int
+    reference_hash: str
+    sequence: int
+    """The last sequence number applied (dead ones included)."""
+    chunks: int
+    dead: int
+    events: int
+    expected: float
+    """Lambda, the sum of the chunks' expected counts."""
+    exposure_ratio: float
+    """Lambda / N_eff of the reference."""
+    statistics: dict[str, Statistic] = {}
+    """By kind: t_chunk (the last chunk), t_agg, t_ref, t_score, t_sum."""
+    effect_size: float = 0.0
+    """Weighted mean over the reference of |averaged ratio - 1|."""
+    alarm: Alarm = Alarm()
+    features: tuple[FeatureRatio, ...] = ()
+    ratio_form: Literal["mixture", "projection"] = "mixture"
+    updated_at: float
+    last_accepted_at: float
+    last_source_time: float | None = None
+
+
+class Worker(Message):
+    """The sign of life of one process; it expires by itself."""
+
+    name: str
+    role: Literal["trainer", "aggregator"]
+    device: str
+    host: str
+    pid: int
+    metrics_port: int
+    started_at: float
+    seen_at: float
+    chunks: int = 0
+    monitor_count: int = 0
