@@ -27,37 +27,58 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="NPLMON_", extra="ignore", frozen=True)
 
-    url: str = Field("http://127.0.0.1:8471", description="Address of the API, for clients and commands.")
+    url: str = Field(
+        default="http://127.0.0.1:8471", description="Address of the API, for clients and commands."
+    )
     redis_url: str | None = Field(
-        None, description="Redis or Valkey: redis://, rediss:// or unix://; credentials are masked in logs."
+        default=None,
+        description="Redis or Valkey: redis://, rediss:// or unix://; credentials are masked in logs.",
     )
     data_dir: Path = Field(
-        Path("nplmon-data"), description="Where `nplmon up` keeps the embedded store and the reference cache."
+        default=Path("nplmon-data"),
+        description="Where `nplmon up` keeps the embedded store and the reference cache.",
     )
-    host: str = Field("127.0.0.1", description="Address that the servers of all roles listen on.")
-    port: int = Field(8471, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
+    host: str = Field(default="127.0.0.1", description="Address that the servers of all roles listen on.")
+    port: int = Field(default=8471, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
     metrics_port: int = Field(
-        0, ge=0, le=65535, description="Port of a trainer's or aggregator's metrics; 0 takes a free one."
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port of a trainer's or aggregator's metrics; 0 takes a free one.",
     )
-    body_limit_mb: Megabytes = Field(64, description="Largest body of a chunk, in MB (10^6 bytes).")
-    reference_limit_mb: Megabytes = Field(1024, description="Largest body of a reference, in MB (10^6 bytes).")
+    body_limit_mb: Megabytes = Field(default=64, description="Largest body of a chunk, in MB (10^6 bytes).")
+    reference_limit_mb: Megabytes = Field(
+        default=1024, description="Largest body of a reference, in MB (10^6 bytes)."
+    )
     backlog_limit: int = Field(
-        1000, gt=0, description="Chunks of one monitor that may wait or be in work; more are refused with 429."
+        default=1000,
+        gt=0,
+        description="Chunks of one monitor that may wait or be in work; more are refused with 429.",
     )
     lease_seconds: float = Field(
-        10.0, ge=1.0, description="A chunk whose holder gives no sign for this long is handed to another, in s."
+        default=10.0,
+        ge=1.0,
+        description="A chunk whose holder gives no sign for this long is handed to another, in s.",
     )
     deliveries_limit: int = Field(
-        3, ge=1, description="Deliveries of one chunk after which it is given up as a dead letter."
+        default=3, ge=1, description="Deliveries of one chunk after which it is given up as a dead letter."
     )
     aggregation_events: int = Field(
-        200_000, ge=0, description="Events of a run kept for the exact t_agg; beyond, t_agg is frozen."
+        default=200_000,
+        ge=0,
+        description="Events of a run kept for the exact t_agg; beyond, t_agg is frozen.",
     )
     exposure_budget: float = Field(
-        0.5, gt=0, description="Exposure ratio past which the finite reference dominates; marked in the snapshot."
+        default=0.5,
+        gt=0,
+        description="Exposure ratio past which the finite reference dominates; marked in the snapshot.",
     )
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Device of a trainer's fits.")
-    threads: int = Field(0, ge=0, description="Threads of one trainer's fit; 0 leaves the choice to torch.")
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Device of a trainer's fits."
+    )
+    threads: int = Field(
+        default=0, ge=0, description="Threads of one trainer's fit; 0 leaves the choice to torch."
+    )
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="Log lines for people or for machines; auto: console on a terminal."
+        default="auto", description="Log lines for people or for machines; auto: console on a terminal."
     )

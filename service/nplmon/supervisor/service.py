@@ -1,0 +1,247 @@
+"""The whole service: starts the store and all roles at once, keeps them running, stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from nplmon.settings import Settings
+from nplmon.supervisor.addresses import Addresses
+from nplmon.supervisor.lock import DataDirectoryLock
+from nplmon.supervisor.logfile import LogFile
+from nplmon.supervisor.port import authority, claim_port, is_loopback
+from nplmon.supervisor.process import RoleProcess
+from nplmon.supervisor.signs import SignsOfLife
+from nplmon.supervisor.store import Store, masked
+
+ROLES: Mapping[str, str] = {
+    "api": "nplmon.api:serve",
+    "trainer": "nplmon.trainer:serve",
+    "aggregator": "nplmon.aggregator:serve",
+}
+"""What a child of each role runs, as MODULE:FUNCTION; the function takes the settings."""
+
+API_PATIENCE = 10.0
+TRAINER_PATIENCE = 30.0
+AGGREGATOR_PATIENCE = 15.0
+"""How long a role may take to stop, in s; a trainer may have to finish its fit."""
+
+SLOW_START_SECONDS = 15.0
+_WORKERS = ("trainer", "aggregator")
+
+
+class Service:
+    """One machine's service.
+
+    Parameters
+    ----------
+    settings:
+        Settings of all roles. `redis_url` None starts the embedded store in `data_dir`.
+    trainers:
+        Number of trainer processes.
+    announce:
+        Called once, when the service is ready, with its addresses and the seconds that took.
+    roles:
+        What to run for each role.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        trainers: int = 1,
+        announce: Callable[[Addresses, float], None],
+        roles: Mapping[str, str] = ROLES,
+    ) -> None:
+        self._settings = settings
+        self._trainers = trainers
+        self._announce = announce
+        self._roles = roles
+        self._data_dir = settings.data_dir.resolve()
+        self._stopping = asyncio.Event()
+        self._store = Store(self._data_dir, settings.redis_url)
+        self._processes: list[RoleProcess] = []
+        self._speak = structlog.get_logger()
+
+    async def run(self) -> None:
+        """Run until SIGINT, SIGTERM or SIGHUP, and stop everything in order.
+
+        Raises
+        ------
+        SupervisorError
+            If the service cannot be started; whatever was started is stopped again.
+        """
+        began = asyncio.get_running_loop().time()
+        lock = DataDirectoryLock(self._data_dir)
+        lock.acquire()
+        try:
+            self._listen_to_signals()
+            port = await self._claim_port(15.0 if lock.predecessor_killed else 5.0)
+            if port is None:
+                return
+            if not is_loopback(self._settings.host):
+                self._speak.warning(
+                    "no access control yet: whoever reaches this address can read and change everything",
+                    host=self._settings.host,
+                )
+            await self._store.start()
+            try:
+                await self._run_roles(port, began)
+            finally:
+                await self._store.stop()
+        finally:
+            lock.release()
+
+    async def _claim_port(self, patience: float) -> int | None:
+        return await asyncio.to_thread(
+            claim_port,
+            self._settings.host,
+            self._settings.port,
+            patience=patience,
+            stopped=self._stopping.is_set,
+            announce=self._speak.info,
+        )
+
+    async def _run_roles(self, port: int, began: float) -> None:
+        api = f"http://{authority(self._settings.host, port)}"
+        record = self._data_dir / "up.json"
+        addresses = Addresses(
+            pid=os.getpid(),
+            api=api,
+            docs=f"{api}/docs",
+            metrics={"api": f"{api}/metrics"},
+            store=masked(self._store.url),
+            logs=str(self._data_dir / "logs"),
+        )
+        read_end, write_end = os.pipe()  # the lifeline: see nplmon.supervisor.child
+        signs = SignsOfLife(api, self._store.url, self._settings.host)
+        try:
+            self._processes = self._make_processes(api, port, read_end)
+            tasks = [process.start() for process in self._processes]
+            tasks.append(asyncio.create_task(self._report()))
+            tasks.append(asyncio.create_task(self._store.watch()))
+            tasks.append(asyncio.create_task(self._attend(signs, addresses, record, began)))
+            tasks.append(asyncio.create_task(self._wait_for_signal()))
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await self._stop_roles()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            for task in done:
+                task.result()  # raises what ended the service, if it was not a signal
+        finally:
+            record.unlink(missing_ok=True)
+            await signs.close()
+            os.close(write_end)
+            os.close(read_end)
+
+    def _make_processes(self, api: str, port: int, lifeline: int) -> list[RoleProcess]:
+        names = {"api": "api"} | {f"trainer-{i + 1}": "trainer" for i in range(self._trainers)}
+        names["aggregator"] = "aggregator"
+        first = self._settings.metrics_port
+        threads = self._settings.threads
+        if threads == 0 and self._trainers > 1:
+            # Each trainer alone would take every core, and together they would wait for each other.
+            threads = max(1, (os.cpu_count() or 1) // self._trainers)
+        processes = []
+        for index, (name, role) in enumerate(names.items()):
+            settings = self._settings.model_copy(
+                update={
+                    "url": api,
+                    "port": port,
+                    "redis_url": self._store.url,
+                    "data_dir": self._data_dir,
+                    # Several processes cannot share one port: they are numbered from the given one.
+                    "metrics_port": first + index - 1 if first and role != "api" else 0,
+                    "threads": threads,
+                    "log_format": "json",
+                }
+            )
+            processes.append(
+                RoleProcess(
+                    name,
+                    self._roles[role],
+                    environment=_environment(settings),
+                    log=LogFile(self._data_dir / "logs" / f"{name}.log"),
+                    lifeline=lifeline,
+                )
+            )
+        return processes
+
+    async def _attend(self, signs: SignsOfLife, addresses: Addresses, record: Path, began: float) -> None:
+        """Announce the service when it is ready, and keep the record of its addresses true."""
+        clock = asyncio.get_running_loop().time
+        ready = warned = False
+        while True:
+            known = await signs.metrics({process.name: process.pid for process in self._processes})
+            if not ready:
+                missing = [] if await signs.api_ready() else ["api"]
+                missing += [role for role in _WORKERS if not any(name.startswith(role) for name in known)]
+                if not missing:
+                    ready = True
+                    addresses = replace(addresses, metrics=addresses.metrics | known)
+                    addresses.write(record)
+                    for process in self._processes:
+                        process.mark_ready()
+                    self._announce(addresses, clock() - began)
+                elif clock() - began > SLOW_START_SECONDS and not warned:
+                    warned = True
+                    self._speak.warning("not ready yet", no_sign_of_life=missing, logs=addresses.logs)
+            elif known.items() - addresses.metrics.items():
+                for name, address in known.items() - addresses.metrics.items():
+                    self._speak.info("child is up", child=name, metrics=address)
+                addresses = replace(addresses, metrics=addresses.metrics | known)
+                addresses.write(record)
+            await asyncio.sleep(1.0 if ready else 0.05)
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            for process in self._processes:
+                process.report()
+
+    async def _wait_for_signal(self) -> None:
+        await self._stopping.wait()
+
+    async def _stop_roles(self) -> None:
+        """Stop in the order of a chunk's way: nothing new comes in, and what is in work gets done."""
+        for process in self._processes:
+            process.hold()
+        api, *trainers, aggregator = self._processes
+        await api.stop(API_PATIENCE)
+        await asyncio.gather(*(trainer.stop(TRAINER_PATIENCE) for trainer in trainers))
+        await aggregator.stop(AGGREGATOR_PATIENCE)
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._hear, number)
+
+    def _hear(self, number: signal.Signals) -> None:
+        if not self._stopping.is_set():
+            self._speak.info("stopping", signal=number.name)
+            self._stopping.set()
+        elif number == signal.SIGINT:
+            self._speak.warning("stopping at once: children are killed")
+            for process in self._processes:
+                process.hold()
+                process.signal(signal.SIGKILL)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Give the children's environment, with every setting said in full."""
+    environment = {key: value for key, value in os.environ.items() if not key.upper().startswith("NPLMON_")}
+    environment["PYTHONUNBUFFERED"] = "1"
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if value is not None:
+            environment[f"NPLMON_{name.upper()}"] = str(value)
+    return environment
