@@ -1,0 +1,1 @@
+"""Simulated event streams: benchmark samples, detector faults, named scenarios and their replay."""
