@@ -1,0 +1,317 @@
+r"""The cumulative statistics of a run: the running averaged density ratio and what is tested with it.
+
+After chunks 1..n with expected counts :math:`\lambda_k` (Grosso, arXiv:2407.01249, section 3; weights by exposure are
+ours), with :math:`\Lambda = \sum \lambda_k`, :math:`W = \Lambda / V`:
+
+- :math:`\bar r(x) = \sum_k \lambda_k e^{f_k(x)} / \Lambda`, in mode "shape" divided by its mean over the reference;
+- :math:`t_{agg} = 2 [\sum_{\cup D_k} \log \bar r - W \sum_R v (\bar r - 1)]`;
+- :math:`t_{ref} = 2 W \sum_R v (\bar r \log \bar r - \bar r + 1)`;
+- :math:`t_{sum} = \sum_k t_k`;
+- :math:`t_{score} = 2 C \cdot \bar a - \Lambda \sum_j \mu_j \bar a_j^2` with the cumulative score C and
+  :math:`\bar a_j = \Lambda^{-1} \sum_k \lambda_k c_{kj} / (\lambda_k \mu_j + \Lambda_k^{pen})`: t_agg to first order.
+
+t_agg needs psi at all events of the run; past a cap it is frozen and the others, O(1) per chunk, go on.
+numpy and scipy only.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+import safetensors.numpy
+from scipy import special
+
+from nplmon.nplm.errors import StateError
+from nplmon.nplm.null import ChiSquareSum, Mode, Nulls
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from nplmon.nplm.basis import Basis
+
+Kind = Literal["t_chunk", "t_agg", "t_ref", "t_score", "t_sum"]
+FORMAT: Final = "nplmon-aggregation-1"
+_SCALARS: Final = (
+    "chunks",
+    "expected",
+    "expected_squares",
+    "last_expected",
+    "events",
+    "kept",
+    "t_chunk",
+    "t_sum",
+    "t_frozen",
+    "frozen_chunks",
+    "frozen_expected",
+    "frozen_squares",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestStatistic:
+    """One statistic of a run with its closed-form null.
+
+    Attributes
+    ----------
+    value:
+        The statistic, on the scale of 2 log likelihood ratio.
+    null:
+        Its distribution under H0 at the present n.
+    chunks:
+        The number of chunks in it; smaller than the run's where `frozen`.
+    frozen:
+        True where the cap on kept events has stopped it.
+    """
+
+    value: float
+    null: ChiSquareSum
+    chunks: int
+    frozen: bool = False
+
+
+class Aggregation:
+    """The running state of one run.
+
+    Parameters
+    ----------
+    basis:
+        The reference eigenbasis.
+    reference_features:
+        psi at the reference events, float32 (N_R, r).
+    weights:
+        v, (N_R,), or None for 1.
+    mode:
+        "shape" or "rate".
+    event_cap:
+        Events kept for the exact t_agg; their features take 4 r bytes each.
+
+    Examples
+    --------
+    >>> from nplmon.nplm.basis import prepare
+    >>> rng = np.random.default_rng(0)
+    >>> events = rng.normal(size=(5_000, 1))
+    >>> basis = prepare(events, centres=50)
+    >>> run = Aggregation(basis, basis.features(events), None, "shape", event_cap=10_000)
+    >>> run.apply(np.zeros(basis.size), np.zeros(basis.size), 0.0, 100.0, rng.normal(size=(100, 1)))
+    >>> run.chunks, run.statistics()["t_agg"].value
+    (1, 0.0)
+    """
+
+    def __init__(
+        self,
+        basis: Basis,
+        reference_features: NDArray[np.float32],
+        weights: NDArray[np.floating] | None,
+        mode: Mode,
+        event_cap: int,
+    ) -> None:
+        self.basis = basis
+        self.mode: Mode = mode
+        self.event_cap = event_cap
+        self.reference_features = reference_features
+        count = len(reference_features)
+        self.weights = np.ones(count) if weights is None else np.asarray(weights, dtype=np.float64)
+        self._nulls = Nulls(basis=basis, mode=mode)
+        self.chunks = 0
+        self.events = 0
+        self.expected = 0.0
+        self.t_chunk = self.t_sum = self.t_frozen = 0.0
+        self.expected_squares = self.last_expected = 0.0
+        self.frozen_chunks, self.frozen_expected, self.frozen_squares = 0, 0.0, 0.0
+        self.kept = 0
+        """Events kept for t_agg."""
+        self._score = np.zeros(basis.size)
+        self._weighted_mean = np.zeros(basis.size)
+        self._log_reference = np.full(count, -np.inf)
+        self._log_events = np.empty(0)
+        self._event_buffer = np.empty((0, basis.size), dtype=np.float32)
+        self._models = np.empty((0, basis.size), dtype=np.float32)
+        self._log_weights = np.empty(0)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether t_agg has stopped at `frozen_chunks`."""
+        return self.frozen_chunks > 0
+
+    @property
+    def exposure_ratio(self) -> float:
+        """Lambda / N_eff: how far the run has used up the precision of the reference."""
+        return self.expected / self.basis.effective_events
+
+    def apply(
+        self,
+        coefficients: NDArray[np.float64],
+        score: NDArray[np.float64],
+        statistic: float,
+        expected: float,
+        events: NDArray[np.floating],
+    ) -> None:
+        """Add one chunk: its model, its score, its own t, its expected count and its events (N_k, d)."""
+        if not self.frozen and self.events + len(events) > self.event_cap:
+            self._freeze()
+        model = coefficients.astype(np.float32)
+        log_weight = float(np.log(expected))
+        if not self.frozen:
+            self._keep(model, log_weight, events)
+        f = (self.reference_features @ model).astype(np.float64)
+        self._log_reference = np.logaddexp(self._log_reference, log_weight + f)
+        self._score += score
+        curvature = expected * self.basis.second_moment + self.basis.penalty(len(events))
+        self._weighted_mean += expected * score / curvature
+        self.chunks += 1
+        self.events += len(events)
+        self.expected += expected
+        self.expected_squares += expected**2
+        self.last_expected = expected
+        self.t_chunk = statistic
+        self.t_sum += statistic
+
+    def _keep(self, model: NDArray[np.float32], log_weight: float, events: NDArray[np.floating]) -> None:
+        """Bring the averaged ratio at the kept events up to date: the new model there, all models at the new ones."""
+        old = (self._event_buffer[: self.kept] @ model).astype(np.float64)
+        self._log_events = np.logaddexp(self._log_events, log_weight + old)
+        self._models = np.vstack([self._models, model])
+        self._log_weights = np.append(self._log_weights, log_weight)
+        psi = self.basis.features(events)
+        f = (psi @ self._models.T).astype(np.float64)
+        self._log_events = np.concatenate(
+            [self._log_events, special.logsumexp(f + self._log_weights, axis=1)]
+        )
+        self._append_features(psi)
+
+    def _append_features(self, psi: NDArray[np.float32]) -> None:
+        needed = self.kept + len(psi)
+        if needed > len(
+            self._event_buffer
+        ):  # doubled, so that the copies of a long run stay proportional to it
+            grown = np.empty((max(needed, 2 * self.kept), self.basis.size), dtype=np.float32)
+            grown[: self.kept] = self._event_buffer[: self.kept]
+            self._event_buffer = grown
+        self._event_buffer[self.kept : needed] = psi
+        self.kept = needed
+
+    def _freeze(self) -> None:
+        if self.chunks:
+            self.t_frozen = self._t_agg()
+        self.frozen_chunks = max(self.chunks, 1)
+        self.frozen_expected, self.frozen_squares = self.expected, self.expected_squares
+        self._event_buffer, self._models = np.empty((0, self.basis.size), np.float32), self._models[:0]
+        self._log_events, self._log_weights, self.kept = np.empty(0), np.empty(0), 0
+
+    def log_ratio(self) -> NDArray[np.float64]:
+        """Log of the averaged (in mode "shape" normalised) ratio at the reference events, float64 (N_R,)."""
+        return np.asarray(self._log_reference - np.log(self.expected) - self.log_normalisation())
+
+    def log_normalisation(self) -> float:
+        """Log of the averaged ratio's mean over the reference in mode "shape"; 0 in mode "rate"."""
+        if self.mode == "rate":
+            return 0.0
+        log_mean = special.logsumexp(self._log_reference, b=self.weights) - np.log(self.basis.sum_weights)
+        return float(log_mean - np.log(self.expected))
+
+    def _t_agg(self) -> float:
+        at_events = float(np.sum(self._log_events - np.log(self.expected) - self.log_normalisation()))
+        if self.mode == "shape":
+            return 2 * at_events  # the ratio's mean over the reference is 1: the second term vanishes
+        excess = self.weights @ np.expm1(self.log_ratio())
+        return 2 * (at_events - self.expected / self.basis.sum_weights * float(excess))
+
+    def _t_ref(self) -> float:
+        log_ratio = self.log_ratio()
+        ratio = np.exp(log_ratio)
+        divergence = self.weights @ (ratio * log_ratio - np.expm1(log_ratio))
+        return 2 * self.expected / self.basis.sum_weights * float(divergence)
+
+    def _t_score(self) -> float:
+        mean = self._weighted_mean / self.expected
+        return float(2 * self._score @ mean - self.expected * self.basis.second_moment @ mean**2)
+
+    def statistics(self) -> dict[Kind, TestStatistic]:
+        """Give all statistics with their nulls; empty before the first chunk."""
+        if not self.chunks:
+            return {}
+        mean_chunk = self.expected_squares / self.expected
+        aggregated = self._nulls.aggregated(self.expected, mean_chunk)
+        result: dict[Kind, TestStatistic] = {
+            "t_chunk": TestStatistic(
+                value=self.t_chunk, null=self._nulls.chunk(self.last_expected), chunks=self.chunks
+            ),
+            "t_ref": TestStatistic(
+                value=self._t_ref(),
+                null=self._nulls.divergence(self.expected, mean_chunk),
+                chunks=self.chunks,
+            ),
+            "t_score": TestStatistic(value=self._t_score(), null=aggregated, chunks=self.chunks),
+            "t_sum": TestStatistic(
+                value=self.t_sum, null=self._nulls.total(self.expected, self.chunks), chunks=self.chunks
+            ),
+        }
+        if not self.frozen:
+            result["t_agg"] = TestStatistic(value=self._t_agg(), null=aggregated, chunks=self.chunks)
+        elif self.frozen_expected:
+            null = self._nulls.aggregated(self.frozen_expected, self.frozen_squares / self.frozen_expected)
+            result["t_agg"] = TestStatistic(
+                value=self.t_frozen, null=null, chunks=self.frozen_chunks, frozen=True
+            )
+        return result
+
+    def to_bytes(self) -> bytes:
+        """Serialise all but the reference and the features of the kept events, which the events give back."""
+        header = {
+            "format": FORMAT,
+            "mode": self.mode,
+            "scalars": {name: getattr(self, name) for name in _SCALARS},
+        }
+        arrays = {
+            "score": self._score,
+            "weighted_mean": self._weighted_mean,
+            "log_reference": self._log_reference,
+            "log_events": self._log_events,
+            "models": self._models,
+            "log_weights": self._log_weights,
+            "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
+        }
+        return safetensors.numpy.save(arrays)
+
+    def restore(self, body: bytes, kept_chunks: Sequence[NDArray[np.floating]]) -> None:
+        """Continue from saved bytes; the next values are those of the state that was saved, bit for bit.
+
+        Parameters
+        ----------
+        body:
+            What `to_bytes` wrote, for the same reference, basis and mode.
+        kept_chunks:
+            The events of each chunk kept for t_agg, in the order of application; none where it is frozen.
+
+        Raises
+        ------
+        StateError
+            If the bytes are of another version, reference or mode, or the events are not those of the state.
+        """
+        arrays = safetensors.numpy.load(body)
+        header = json.loads(arrays["header"].tobytes())
+        found = header["format"], header["mode"]
+        if found != (FORMAT, self.mode):
+            raise StateError(
+                f"a state saved as {found} cannot continue as {(FORMAT, self.mode)}: reset the run"
+            )
+        if (
+            arrays["log_reference"].shape != self._log_reference.shape
+            or arrays["score"].size != self.basis.size
+        ):
+            raise StateError("the saved state belongs to another reference or eigenbasis: reset the run")
+        for name in _SCALARS:
+            setattr(self, name, header["scalars"][name])
+        expected, self.kept = self.kept, 0
+        for events in kept_chunks:
+            self._append_features(self.basis.features(events))
+        if self.kept != expected:
+            raise StateError(f"the saved state has {expected} kept events, not {self.kept}: reset the run")
+        self._score, self._weighted_mean = arrays["score"], arrays["weighted_mean"]
+        self._log_reference, self._log_events = arrays["log_reference"], arrays["log_events"]
+        self._models, self._log_weights = arrays["models"], arrays["log_weights"]

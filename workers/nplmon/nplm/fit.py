@@ -1,0 +1,214 @@
+r"""Fit of one chunk: the maximum-likelihood (NP) loss in the reference eigenbasis, by Newton's method.
+
+Loss of a chunk D with expected count lam, :math:`w = \lambda_k / V` (D'Agnolo & Wulzer, arXiv:1806.02350,
+eq. 14, with the kernel penalty of arXiv:2204.02317):
+
+.. math:: L(a) = w \sum_R v (e^f - 1) - \sum_D f + \frac{\Lambda}{2} |a|^2, \qquad f = \sum_j a_j \psi_j
+
+and the test statistic :math:`t = 2 [\sum_D f - w \sum_R v (e^f - 1)]` at the minimum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from nplmon.nplm.errors import FitError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nplmon.nplm.basis import Basis
+
+DIRECT_SIZE = 64  # up to here forming and factorising the Hessian is cheaper than conjugate gradients
+MAX_NEWTON_STEPS = 50
+MAX_HALVINGS = 60
+CONJUGATE_STEPS_SHARE = (
+    8  # size / 8 conjugate steps, of two passes each, cost about as much as the direct solution
+)
+BLOCK_ROWS = 16_384
+ROUNDING = 1e-9  # of the loss: what float32 features leave uncertain in it
+TINY = 1e-300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A fitted log density ratio f = sum_j a_j psi_j and its test statistic.
+
+    Attributes
+    ----------
+    coefficients:
+        a, float64 (r,).
+    score:
+        c = sum_D psi - w sum_R v psi, float64 (r,): the gradient at f = 0, with the sign reversed.
+    statistic:
+        t of the chunk.
+    iterations:
+        Newton steps taken.
+    resolution:
+        How far t may still be from its value at the minimum: its change over the last Newton step, predicted.
+    """
+
+    coefficients: NDArray[np.float64]
+    score: NDArray[np.float64]
+    statistic: float
+    iterations: int
+    resolution: float
+
+
+class PreparedReference:
+    """A reference with its eigenbasis and the cached features, on the device where chunks are fitted.
+
+    Parameters
+    ----------
+    basis:
+        The reference's eigenbasis.
+    features:
+        psi at the reference events, float32 (N_R, r); `basis.features(events)`.
+    weights:
+        Event weights v (N_R,), or None for 1.
+    device:
+        A torch device.
+
+    Examples
+    --------
+    >>> from nplmon.nplm.basis import prepare
+    >>> rng = np.random.default_rng(0)
+    >>> events = rng.exponential(size=(20_000, 1))
+    >>> basis = prepare(events, centres=200, sigma=0.7)
+    >>> reference = PreparedReference(basis, basis.features(events))
+    >>> fitted = reference.fit(rng.exponential(size=(500, 1)), expected=500.0)
+    >>> fitted.statistic > 0, fitted.coefficients.shape == (basis.size,)
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        basis: Basis,
+        features: NDArray[np.float32],
+        weights: NDArray[np.floating] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.basis = basis
+        self.device = torch.device(device)
+        self._psi = torch.from_numpy(features).to(self.device)
+        v = np.ones(len(features)) if weights is None else np.asarray(weights, dtype=np.float64)
+        self._v = torch.from_numpy(v).to(self.device)
+        self._mu = torch.from_numpy(basis.second_moment).to(self.device)
+        self._m = torch.from_numpy(basis.mean_feature).to(self.device)
+
+    def fit(self, events: NDArray[np.floating], expected: float, *, tolerance: float = 1e-5) -> Fitted:
+        """Fit one chunk.
+
+        Sums over the reference are of e^f - 1, small where the data agree, so that float32 features leave t right
+        to about 1e-6; the known sums at f = 0 come from the eigenbasis in float64.
+
+        Parameters
+        ----------
+        events:
+            Data events in feature units, shape (N_k, d).
+        expected:
+            lam_k, the expected count under H0: N_k in mode "shape", rate x exposure in mode "rate".
+        tolerance:
+            Stop with the step whose predicted change of t is below it, relative to t where t > 1.
+
+        Raises
+        ------
+        FitError
+            If the loss cannot be brought down to its minimum; the message says where it stopped.
+        """
+        psi_d = torch.from_numpy(self.basis.features(events)).to(self.device)
+        w = expected / self.basis.sum_weights
+        penalty = self.basis.penalty(len(events))
+        score = psi_d.sum(dim=0, dtype=torch.float64) - expected * self._m
+        preconditioner = expected * self._mu + penalty
+        a, f = torch.zeros_like(score), torch.zeros_like(self._v)
+        loss, start = 0.0, float(score @ (score / preconditioner))
+        for step in range(1, MAX_NEWTON_STEPS + 1):
+            gradient = w * self._project(self._v * torch.expm1(f)) - score + penalty * a
+            forcing = min(0.03, (float(gradient @ (gradient / preconditioner)) / max(start, TINY)) ** 0.5)
+            direction = self._newton_direction(
+                gradient, w * self._v * torch.exp(f), penalty, preconditioner, forcing
+            )
+            # t lacks the penalty that L is stationary with, so it changes to first order with a:
+            # dt = -2 (grad L - Lam a) . da
+            slope = float(gradient @ direction)
+            change = abs(2 * float((gradient - penalty * a) @ direction)) - slope
+            f_step = self._along(direction)
+            for halvings in range(MAX_HALVINGS):
+                scale = 0.5**halvings
+                a_new, f_new = a + scale * direction, f + scale * f_step
+                # e^f - 1 - f is of second order: its sum is exact where e^f - 1 and f would cancel.
+                curvature = w * float(self._v @ (torch.expm1(f_new) - f_new))
+                new = curvature - float(score @ a_new) + 0.5 * penalty * float(a_new @ a_new)
+                if new <= loss + 1e-4 * scale * slope + ROUNDING * (1 + abs(loss)):
+                    break
+            else:
+                raise FitError(
+                    f"no step lowers the loss {loss:.6g} at Newton step {step} (slope {slope:.3g})"
+                )
+            a, f, loss = a_new, f_new, new
+            if halvings == 0 and change <= tolerance * max(1.0, 2 * abs(loss)):
+                break
+        else:
+            raise FitError(
+                f"not converged in {MAX_NEWTON_STEPS} Newton steps: t may still change by {change:.3g}"
+            )
+        return Fitted(
+            coefficients=a.cpu().numpy(),
+            score=score.cpu().numpy(),
+            statistic=2 * (float(score @ a) - curvature),
+            iterations=step,
+            resolution=change,
+        )
+
+    def _along(self, a: torch.Tensor) -> torch.Tensor:
+        """Psi a, float64 (N_R,)."""
+        return torch.mv(self._psi, a.to(torch.float32)).to(torch.float64)
+
+    def _project(self, u: torch.Tensor) -> torch.Tensor:
+        """Psi' u, float64 (r,): partial sums of a block in float32, over blocks in float64."""
+        total = torch.zeros_like(self._mu)
+        for rows in _blocks(len(u)):
+            total += torch.mv(self._psi[rows].T, u[rows].to(torch.float32))
+        return total
+
+    def _newton_direction(
+        self,
+        gradient: torch.Tensor,
+        density: torch.Tensor,
+        penalty: float,
+        preconditioner: torch.Tensor,
+        forcing: float,
+    ) -> torch.Tensor:
+        """Solve (Psi' diag(density) Psi + penalty) da = -gradient.
+
+        Conjugate gradients, preconditioned with the Hessian at f = 0, to the relative residual `forcing`; directly
+        where that is cheaper, or where the density ratio has moved so far from 1 that they converge slowly.
+        """
+        solution, residual = torch.zeros_like(gradient), -gradient
+        z = residual / preconditioner
+        direction, norm = z, float(residual @ z)
+        goal = forcing**2 * norm
+        for _ in range(self.basis.size // CONJUGATE_STEPS_SHARE if self.basis.size > DIRECT_SIZE else 0):
+            image = self._project(density * self._along(direction)) + penalty * direction
+            length = norm / float(direction @ image)
+            solution = solution + length * direction
+            residual = residual - length * image
+            z = residual / preconditioner
+            previous, norm = norm, float(residual @ z)
+            if norm <= goal:
+                return solution
+            direction = z + (norm / previous) * direction
+        hessian = penalty * torch.eye(self.basis.size, dtype=torch.float64, device=self.device)
+        for rows in _blocks(len(density)):
+            psi = self._psi[rows].to(torch.float64)
+            hessian += psi.T @ (psi * density[rows, None])
+        return -torch.cholesky_solve(gradient[:, None], torch.linalg.cholesky(hessian))[:, 0]
+
+
+def _blocks(count: int) -> list[slice]:
+    return [slice(start, min(start + BLOCK_ROWS, count)) for start in range(0, count, BLOCK_ROWS)]

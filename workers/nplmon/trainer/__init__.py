@@ -1,0 +1,1 @@
+"""The worker process: lease a chunk, fit it against the cached reference, finish it."""
