@@ -1,0 +1,35 @@
+"""The tools that judge the deployment files, and where those files are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+Model = dict[str, Any]
+
+
+def tool(name: str) -> str:
+    """Path of a command that was installed with the tests."""
+    return str(Path(sys.executable).parent / name)
+
+
+def compose(file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the compose library on a file, without the caller's settings.
+
+    Its exit status is 0 also for a file that it refuses; only standard error tells.
+    """
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith(("STORE_", "TORCH_"))
+    }
+    return subprocess.run(
+        [tool("docker-compose"), "--project-directory", str(ROOT), "-f", str(file), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment,
+    )
