@@ -47,8 +47,8 @@ PT_MINIMUM = 20.0
 ETA_MAXIMUM = 2.4
 MASS_MINIMUM = 60.0
 
-# Detector constants, set together with those of the pair's transverse momentum so that the marginals agree with
-# a full simulation (leading-order generator, parton shower, CMS-like detector) to a few per mille.
+# Detector constants, set together with those of the pair's transverse momentum so that the marginals agree
+# with a full simulation (leading-order generator, parton shower, CMS-like detector) to a few per mille.
 RESOLUTION = np.array([0.0135, 0.022, 0.028], dtype=np.float32)
 ISOLATION = 0.26
 
@@ -129,8 +129,8 @@ def sample_resonance(
 ) -> NDArray[np.float32]:
     """Draw accepted pairs from a narrow spin-1 resonance.
 
-    The mass follows a Breit-Wigner, p(M) ~ 1 / ((M - mass)^2 + width^2 / 4), cut at 15 widths and below at 55 GeV;
-    the rest is as in `sample`, resolution and radiation included.
+    The mass follows a Breit-Wigner, p(M) ~ 1 / ((M - mass)^2 + width^2 / 4), cut at 15 widths and below
+    at 55 GeV; the rest is as in `sample`, resolution and radiation included.
 
     Parameters
     ----------

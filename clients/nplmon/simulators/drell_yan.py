@@ -48,9 +48,9 @@ def _luminosities(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Products x1 q(x1) x2 qbar(x2), both ways round, for up-like and down-like quarks.
 
-    Zero beyond |y| = ln(sqrt(s)/M). Valence x^0.5 (1-x)^3.5 and x^0.5 (1-x)^4.5 normalised to two u and one d,
-    sea 0.1 x^-0.33 (1-x)^7: a proton seen at Q ~ 100 GeV to about 20 %, which is what mass and rapidity need.
-    Strange, charm and bottom are fractions of the sea.
+    Zero beyond |y| = ln(sqrt(s)/M). Valence x^0.5 (1-x)^3.5 and x^0.5 (1-x)^4.5 normalised to two u
+    and one d, sea 0.1 x^-0.33 (1-x)^7: a proton seen at Q ~ 100 GeV to about 20 %, which is what mass and
+    rapidity need. Strange, charm and bottom are fractions of the sea.
     """
     x1, x2 = (np.minimum(mass / SQRT_S * np.exp(sign * rapidity), 1.0) for sign in (1, -1))
 
