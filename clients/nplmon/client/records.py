@@ -1,0 +1,242 @@
+"""What the service answers, as light frozen dataclasses. Times are Unix seconds in UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+ChunkState = Literal["queued", "leased", "fitted", "applied", "dead", "superseded"]
+AlarmLevel = Literal["ok", "warning", "alarm"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """An immutable reference sample; lists run over `features`."""
+
+    name: str
+    hash: str
+    features: tuple[str, ...]
+    units: tuple[str, ...]
+    events: int
+    weighted: bool
+    sum_weights: float
+    effective_events: float
+    means: tuple[float, ...]
+    standard_deviations: tuple[float, ...]
+    minima: tuple[float, ...]
+    maxima: tuple[float, ...]
+    created_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """Settings of the kernel model; None for `sigma` means: from `sigma_quantile`."""
+
+    centres: int = 1000
+    lambda_: float = field(default=1e-6, metadata={"name": "lambda"})
+    sigma: float | None = None
+    sigma_quantile: float = 0.9
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmPolicy:
+    """When a run raises a warning or an alarm: probabilities of a false one in a whole run."""
+
+    false_alarm_probability: float = 0.01
+    warning_probability: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitor:
+    """One monitor and its settings."""
+
+    name: str
+    epoch: int
+    reference: str
+    reference_hash: str
+    features: tuple[str, ...]
+    units: tuple[str, ...]
+    mode: Literal["shape", "rate"]
+    rate: float | None = None
+    kernel: Kernel
+    calibration: str = "closed form"
+    alarm: AlarmPolicy
+    description: str = ""
+    created_at: float
+    changed_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What accumulates together; `applied` and `dead` count its chunks in this epoch."""
+
+    monitor: str
+    name: str
+    state: Literal["open", "closed"]
+    epoch: int
+    monitor_epoch: int
+    accepted: int
+    applied: int
+    dead: int
+    opened_at: float
+    closed_at: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """The promise given for one accepted chunk; `sequence` is its place in the run, from 1."""
+
+    monitor: str
+    run: str
+    chunk: str
+    run_epoch: int
+    monitor_epoch: int
+    sequence: int
+    events: int
+    digest: str
+    exposure: float | None = None
+    source_time: float | None = None
+    accepted_at: float
+    duplicate: bool = False
+    """The chunk was accepted before; this is its first receipt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistic:
+    """One test statistic with its null, threshold and state; one that is invalid has no p-value."""
+
+    kind: str
+    value: float
+    state: str
+    p: float | None = None
+    z: float | None = None
+    null_mean: float | None = None
+    null_deviation: float | None = None
+    threshold: float | None = None
+    warning_threshold: float | None = None
+    sequence: int
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarm:
+    """The alarm of a run; `rule` says in words what fired."""
+
+    level: AlarmLevel = "ok"
+    kind: str | None = None
+    chunk: str | None = None
+    sequence: int | None = None
+    since: float | None = None
+    rule: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureRatio:
+    """Data, reference and learned density ratio in the bins of one feature."""
+
+    name: str
+    unit: str
+    edges: tuple[float, ...]
+    data: tuple[float, ...]
+    reference: tuple[float, ...]
+    reference_error: tuple[float, ...]
+    learned: tuple[float, ...]
+    shift: float
+    shift_error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """All that is known of a run now; `features` is empty in a stream of snapshots."""
+
+    monitor: str
+    run: str
+    run_epoch: int
+    monitor_epoch: int
+    reference_hash: str
+    sequence: int
+    chunks: int
+    dead: int
+    events: int
+    expected: float
+    exposure_ratio: float
+    statistics: dict[str, Statistic] = field(default_factory=dict)
+    effect_size: float = 0.0
+    alarm: Alarm = field(default_factory=Alarm)
+    features: tuple[FeatureRatio, ...] = ()
+    ratio_form: str = "mixture"
+    updated_at: float
+    last_accepted_at: float
+    last_source_time: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """A run, its snapshot (None before the first applied chunk), what waits, and who works."""
+
+    run: Run
+    snapshot: Snapshot | None = None
+    pending: int
+    trainers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryEntry:
+    """One chunk in the history of a run; a dead one has no statistics."""
+
+    sequence: int
+    chunk: str
+    state: Literal["applied", "dead"]
+    events: int
+    exposure: float | None = None
+    accepted_at: float
+    applied_at: float
+    fit_seconds: float | None = None
+    trainer: str | None = None
+    statistics: dict[str, Statistic] = field(default_factory=dict)
+    alarm: AlarmLevel = "ok"
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """A stretch of a run's history; go on with `since=history.next`."""
+
+    entries: tuple[HistoryEntry, ...]
+    next: int
+    total: int
+    downsampled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkPlace:
+    """Where a chunk is now; `entry` once it is in the history."""
+
+    chunk: str
+    run: str
+    state: ChunkState
+    receipt: Receipt
+    entry: HistoryEntry | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Death:
+    """A chunk given up, and why."""
+
+    receipt: Receipt
+    reason: str
+    deliveries: int
+    error: str
+    died_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensityRatio:
+    """The learned density ratio of a run along each feature."""
+
+    monitor: str
+    run: str
+    sequence: int
+    form: str
+    features: tuple[FeatureRatio, ...]

@@ -1,0 +1,151 @@
+"""The state of a run in words and tables, for `nplmon status` and `nplmon watch`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nplmon.cli.output import number, when
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from nplmon.client import Alarm, HistoryEntry, Snapshot, Status
+
+_BARS = "▁▂▃▄▅▆▇█"
+_STYLES = {"ok": "green", "warning": "yellow", "alarm": "bold red"}
+# Without news for this long while chunks wait, the numbers are old, in s.
+STALE_SECONDS = 30.0
+
+
+def alarm_words(alarm: Alarm) -> str:
+    """Say the state of the alarm.
+
+    Examples
+    --------
+    >>> from nplmon.client import Alarm
+    >>> alarm_words(Alarm())
+    'ok: no alarm in this run'
+    >>> alarm_words(Alarm(level="alarm", chunk="c7", sequence=7, rule="p = 1e-6 <= 1.8e-4"))
+    'ALARM since chunk 7 (c7): p = 1e-6 <= 1.8e-4'
+    """
+    if alarm.level == "ok":
+        return "ok: no alarm in this run"
+    said = alarm.level.upper()
+    if alarm.sequence is not None:
+        said += f" since chunk {alarm.sequence}" + (f" ({alarm.chunk})" if alarm.chunk else "")
+    if alarm.since is not None:
+        said += f", {when(alarm.since)}"
+    return f"{said}: {alarm.rule}" if alarm.rule else said
+
+
+def main_kind(snapshot: Snapshot) -> str | None:
+    """Name the statistic that the alarm watches: that of the alarm, else the first with a threshold."""
+    if snapshot.alarm.kind is not None:
+        return snapshot.alarm.kind
+    with_threshold = [kind for kind, s in snapshot.statistics.items() if s.threshold is not None]
+    return next(iter(with_threshold), next(iter(snapshot.statistics), None))
+
+
+def age_words(seconds: float, pending: int) -> str:
+    """Say how old the numbers are, and whether that is too old.
+
+    Examples
+    --------
+    >>> age_words(3.2, pending=1), age_words(100.0, pending=0)
+    ('3 s ago', '100 s ago')
+    >>> age_words(100.0, pending=2)
+    '100 s ago: STALE, although 2 are pending'
+    """
+    said = f"{max(0.0, seconds):.0f} s ago"
+    if seconds > STALE_SECONDS and pending:
+        said += f": STALE, although {pending} {'is' if pending == 1 else 'are'} pending"
+    return said
+
+
+def sparkline(values: Sequence[float], width: int = 60) -> str:
+    """Draw the last values as bars between their least and largest.
+
+    Examples
+    --------
+    >>> sparkline([0, 1, 2, 3])
+    '▁▃▆█'
+    """
+    shown = [value for value in values if value == value][-width:]  # noqa: PLR0124  # NaN is unlike itself
+    if not shown:
+        return ""
+    low, span = min(shown), max(shown) - min(shown) or 1.0
+    return "".join(_BARS[min(7, int((value - low) / span * 7.999))] for value in shown)
+
+
+def counts(status: Status, now: float) -> list[tuple[str, str]]:
+    """Name the counts of a run with their values."""
+    run, snapshot = status.run, status.snapshot
+    fields = [
+        ("run", f"{run.monitor}/{run.name}, {run.state}"),
+        (
+            "chunks",
+            f"{run.applied} applied of {run.accepted} accepted, {run.dead} dead, {status.pending} pending",
+        ),
+        ("trainers", str(status.trainers)),
+    ]
+    if snapshot is None:
+        return [*fields, ("statistic", "none yet: no chunk is applied")]
+    return [
+        *fields,
+        ("events", f"{snapshot.events:,} ({snapshot.expected:,.1f} expected)"),
+        ("exposure", f"{snapshot.exposure_ratio:.3g} of the reference's"),
+        ("effect size", f"{snapshot.effect_size:.3g}"),
+        ("updated", age_words(now - snapshot.updated_at, status.pending)),
+        ("alarm", alarm_words(snapshot.alarm)),
+    ]
+
+
+def statistics_table(snapshot: Snapshot) -> Table:
+    """Tabulate the statistics: value, null, threshold, p and Z."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("statistic", "value", "null mean ± sd", "threshold", "p", "Z", "state"):
+        table.add_column(name)
+    main = main_kind(snapshot)
+    for kind, s in snapshot.statistics.items():
+        null = "-" if s.null_mean is None else f"{number(s.null_mean)} ± {number(s.null_deviation)}"
+        style = _STYLES[snapshot.alarm.level] if kind == main else None
+        table.add_row(
+            kind,
+            f"{s.value:.6g}",
+            null,
+            number(s.threshold),
+            number(s.p, 3),
+            number(s.z, 3),
+            f"{s.state}: {s.note}" if s.note else s.state,
+            style=style,
+        )
+    return table
+
+
+def panel(status: Status, history: Sequence[HistoryEntry], now: float, trouble: str = "") -> RenderableType:
+    """Lay out a run for a terminal; `trouble` says why the numbers may be old."""
+    from rich.console import Group
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    level = status.snapshot.alarm.level if status.snapshot is not None else "ok"
+    for name, value in counts(status, now):
+        red = "STALE" in value
+        style = _STYLES[level] if name == "alarm" else "bold red" if red else ""
+        grid.add_row(Text(name, style="dim"), Text(value, style=style))
+    parts: list[RenderableType] = [grid]
+    if status.snapshot is not None:
+        kind = main_kind(status.snapshot)
+        parts += [Text(), statistics_table(status.snapshot)]
+        values = [e.statistics[kind].value for e in history if kind is not None and kind in e.statistics]
+        if values:
+            parts += [Text(), Text(f"{kind} of the last {len(values[-60:])} chunks  {sparkline(values)}")]
+    if trouble:
+        parts += [Text(), Text(trouble, style="bold red")]
+    return Panel(Group(*parts), title=f"nplmon {status.run.monitor}", border_style=_STYLES[level])

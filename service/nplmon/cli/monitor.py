@@ -1,0 +1,174 @@
+"""The commands `nplmon monitor create|list|show|delete`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nplmon.cli.connect import connect
+from nplmon.cli.options import Json, MonitorName, Url, listed
+from nplmon.cli.output import print_fields, print_json, print_table, when
+
+if TYPE_CHECKING:
+    from nplmon.client import Monitor
+
+
+class Mode(StrEnum):
+    """What is compared: the distributions alone, or the count as well."""
+
+    shape = "shape"
+    rate = "rate"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    group = typer.Typer(no_args_is_help=True, help="Monitors: which data are compared with which reference.")
+    group.command("create", epilog="Example: nplmon monitor create dimuon --reference dimuon --centres 500")(
+        create
+    )
+    group.command("list", epilog="Example: nplmon monitor list --json")(list_monitors)
+    group.command("show", epilog="Example: nplmon monitor show dimuon")(show)
+    group.command("delete", epilog="Example: nplmon monitor delete dimuon --yes")(delete)
+    app.add_typer(group, name="monitor")
+
+
+def create(
+    name: MonitorName,
+    *,
+    reference: Annotated[str, typer.Option("--reference", help="Name of the reference to compare with.")],
+    features: Annotated[
+        str | None,
+        typer.Option("--features", metavar="A,B,...", help="Some of the reference's features. Default: all."),
+    ] = None,
+    mode: Annotated[
+        Mode | None, typer.Option("--mode", help="Compare shapes only, or the count as well. Default: shape.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", help="Expected events per unit of exposure, for --mode rate.")
+    ] = None,
+    centres: Annotated[int | None, typer.Option("--centres", help="Nystrom centres. Default: 1000.")] = None,
+    lambda_: Annotated[float | None, typer.Option("--lambda", help="Regularisation. Default: 1e-6.")] = None,
+    sigma: Annotated[
+        float | None,
+        typer.Option("--sigma", help="Kernel width in standard deviations. Default: from --sigma-quantile."),
+    ] = None,
+    sigma_quantile: Annotated[
+        float | None,
+        typer.Option(
+            "--sigma-quantile", help="Quantile of the pair distances that is the width. Default: 0.9."
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the drawn centres. Default: 0.")] = None,
+    false_alarm_probability: Annotated[
+        float | None,
+        typer.Option("--false-alarm-probability", help="Of a whole run, however long. Default: 0.01."),
+    ] = None,
+    warning_probability: Annotated[
+        float | None, typer.Option("--warning-probability", help="The same for a warning. Default: 0.1.")
+    ] = None,
+    description: Annotated[str | None, typer.Option("--description", help="A line for people.")] = None,
+    as_json: Json = False,
+    url: Url = None,
+) -> None:
+    """Create a monitor."""
+    kernel = _given(
+        {
+            "centres": centres,
+            "lambda": lambda_,
+            "sigma": sigma,
+            "sigma_quantile": sigma_quantile,
+            "seed": seed,
+        }
+    )
+    alarm = _given(
+        {"false_alarm_probability": false_alarm_probability, "warning_probability": warning_probability}
+    )
+    with connect(url) as client:
+        monitor = client.create_monitor(
+            name,
+            reference,
+            features=listed(features),
+            mode=None if mode is None else mode.value,
+            rate=rate,
+            kernel=kernel,
+            alarm=alarm,
+            description=description,
+        )
+    if as_json:
+        print_json(monitor)
+    else:
+        _print(monitor)
+
+
+def list_monitors(*, as_json: Json = False, url: Url = None) -> None:
+    """List the monitors."""
+    with connect(url) as client:
+        monitors = client.monitors()
+    if as_json:
+        print_json(monitors)
+        return
+    print_table(
+        ("name", "reference", "mode", "features", "description"),
+        [(m.name, m.reference, m.mode, ",".join(m.features), m.description) for m in monitors],
+        empty="no monitors; create one with: nplmon monitor create NAME --reference REFERENCE",
+    )
+
+
+def show(name: MonitorName, *, as_json: Json = False, url: Url = None) -> None:
+    """Show the settings of a monitor."""
+    with connect(url) as client:
+        monitor = client.monitor(name)
+    if as_json:
+        print_json(monitor)
+    else:
+        _print(monitor)
+
+
+def delete(
+    name: MonitorName,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    url: Url = None,
+) -> None:
+    """Delete a monitor with all its runs; there is no way back."""
+    if not yes:
+        if not sys.stdin.isatty():
+            raise typer.BadParameter(
+                "deleting a monitor with all its runs needs --yes where nobody can be asked"
+            )
+        typer.confirm(f"Delete the monitor {name} with all its runs?", abort=True)
+    with connect(url) as client:
+        client.delete_monitor(name)
+    typer.echo(f"deleted {name}")
+
+
+def _given(settings: dict[str, float | int | None]) -> dict[str, float | int] | None:
+    return {name: value for name, value in settings.items() if value is not None} or None
+
+
+def _print(monitor: Monitor) -> None:
+    kernel, alarm = monitor.kernel, monitor.alarm
+    width = (
+        f"sigma {kernel.sigma:g}" if kernel.sigma is not None else f"sigma quantile {kernel.sigma_quantile:g}"
+    )
+    named = zip(monitor.features, monitor.units, strict=True)
+    print_fields(
+        [
+            ("name", monitor.name),
+            ("description", monitor.description or "-"),
+            ("reference", f"{monitor.reference} ({monitor.reference_hash[:12]})"),
+            ("features", ", ".join(f"{name} [{unit}]" if unit else name for name, unit in named)),
+            (
+                "mode",
+                monitor.mode if monitor.rate is None else f"{monitor.mode}, {monitor.rate:g} per exposure",
+            ),
+            ("kernel", f"{kernel.centres} centres, lambda {kernel.lambda_:g}, {width}, seed {kernel.seed}"),
+            ("alarm", f"false-alarm probability {alarm.false_alarm_probability:g} per run"),
+            ("warning", f"probability {alarm.warning_probability:g} per run"),
+            ("calibration", monitor.calibration),
+            ("epoch", f"{monitor.epoch}, since {when(monitor.changed_at)}"),
+        ]
+    )

@@ -1,0 +1,34 @@
+"""The command `nplmon status`."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import typer
+
+from nplmon.cli.connect import connect
+from nplmon.cli.display import counts, statistics_table
+from nplmon.cli.options import ChosenRun, Json, MonitorName, Url
+from nplmon.cli.output import print_fields, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("status", epilog="Example: nplmon status dimuon --run r1 --json")(status)
+
+
+def status(monitor: MonitorName, *, run: ChosenRun = None, as_json: Json = False, url: Url = None) -> None:
+    """Show the statistic of a run now: values, thresholds, p, Z and the alarm."""
+    with connect(url) as client:
+        now = client.statistic(monitor, run)
+    if as_json:
+        print_json(now)
+        return
+    print_fields(counts(now, time.time()))
+    if now.snapshot is not None and now.snapshot.statistics:
+        from rich.console import Console
+
+        typer.echo()
+        # In a pipe there is no width: nothing may be folded.
+        Console(width=None if sys.stdout.isatty() else 400).print(statistics_table(now.snapshot))
