@@ -20,12 +20,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of all messages: frozen, by keyword, and strict about unknown fields."""
 
 
-class Reference(Message, kw_only=True):
+class Reference(Message, frozen=True, kw_only=True):
     """An immutable reference sample; the events are stored beside it, in pieces."""
 
     name: str
     hash: str
-    """SHA-256 (hex) over features, events and weights: what a version is."""
+    """SHA-256 (hex) over features, units, events and weights: what a version is."""
     features: tuple[str, ...]
     units: tuple[str, ...]
     """One per feature, "" where the feature has no unit."""
@@ -41,7 +41,7 @@ class Reference(Message, kw_only=True):
     created_at: float
 
 
-class KernelSettings(Message, kw_only=True):
+class KernelSettings(Message, frozen=True, kw_only=True):
     """Settings of the `kernel` model (STATISTICS: sections 2 and 3)."""
 
     centres: int = 1000
@@ -54,7 +54,7 @@ class KernelSettings(Message, kw_only=True):
     seed: int = 0
 
 
-class AlarmPolicy(Message, kw_only=True):
+class AlarmPolicy(Message, frozen=True, kw_only=True):
     """When the cumulative statistic raises an alarm.
 
     The false-alarm probability alpha of a whole run, however long and however often one looks, is spent over the
@@ -65,7 +65,7 @@ class AlarmPolicy(Message, kw_only=True):
     warning_probability: float = 0.1
 
 
-class Monitor(Message, kw_only=True):
+class Monitor(Message, frozen=True, kw_only=True):
     """One monitor at one epoch: all that its statistics depend on."""
 
     name: str
@@ -85,7 +85,7 @@ class Monitor(Message, kw_only=True):
     changed_at: float
 
 
-class Run(Message, kw_only=True):
+class Run(Message, frozen=True, kw_only=True):
     """What accumulates together: an LHC run, a fill, a shift."""
 
     monitor: str
@@ -103,7 +103,7 @@ class Run(Message, kw_only=True):
     closed_at: float | None = None
 
 
-class Receipt(Message, kw_only=True):
+class Receipt(Message, frozen=True, kw_only=True):
     """The promise given for one accepted chunk; also the body of a work entry."""
 
     monitor: str
@@ -120,7 +120,7 @@ class Receipt(Message, kw_only=True):
     accepted_at: float
 
 
-class Fit(Message, kw_only=True):
+class Fit(Message, frozen=True, kw_only=True):
     """The result of one chunk: its model's coefficients in the reference eigenbasis, and its own statistic."""
 
     receipt: Receipt
@@ -138,7 +138,7 @@ class Fit(Message, kw_only=True):
     finished_at: float
 
 
-class Death(Message, kw_only=True):
+class Death(Message, frozen=True, kw_only=True):
     """A chunk given up after too many deliveries; takes its place in the sequence, so that nothing waits for it."""
 
     receipt: Receipt
@@ -148,7 +148,7 @@ class Death(Message, kw_only=True):
     died_at: float
 
 
-class Statistic(Message, kw_only=True):
+class Statistic(Message, frozen=True, kw_only=True):
     """One test statistic with its null, its threshold and its state. Nothing that is invalid carries a p-value."""
 
     kind: StatisticKind
@@ -167,7 +167,7 @@ class Statistic(Message, kw_only=True):
     note: str = ""
 
 
-class Alarm(Message, kw_only=True):
+class Alarm(Message, frozen=True, kw_only=True):
     """The alarm of a run: latched, never reset silently."""
 
     level: AlarmLevel = "ok"
@@ -179,7 +179,7 @@ class Alarm(Message, kw_only=True):
     """The rule that fired, with its numbers, in words."""
 
 
-class HistoryEntry(Message, kw_only=True):
+class HistoryEntry(Message, frozen=True, kw_only=True):
     """One chunk in the history of a run; entry number `sequence - 1`."""
 
     sequence: int
@@ -197,7 +197,7 @@ class HistoryEntry(Message, kw_only=True):
     error: str = ""
 
 
-class FeatureRatio(Message, kw_only=True):
+class FeatureRatio(Message, frozen=True, kw_only=True):
     """Data, reference and learned density ratio along one feature."""
 
     name: str
@@ -217,7 +217,7 @@ class FeatureRatio(Message, kw_only=True):
     shift_error: float
 
 
-class Snapshot(Message, kw_only=True):
+class Snapshot(Message, frozen=True, kw_only=True):
     """All that a reader may want of one run now; written by the aggregator in the transaction of its state."""
 
     monitor: str
@@ -241,12 +241,14 @@ class Snapshot(Message, kw_only=True):
     alarm: Alarm = Alarm()
     features: tuple[FeatureRatio, ...] = ()
     ratio_form: Literal["mixture", "projection"] = "mixture"
+    log_normalisation: float = 0.0
+    """Of the mixture: log of its mean over the reference in mode "shape", 0 in mode "rate"; subtracted."""
     updated_at: float
     last_accepted_at: float
     last_source_time: float | None = None
 
 
-class Worker(Message, kw_only=True):
+class Worker(Message, frozen=True, kw_only=True):
     """The sign of life of one process; it expires by itself."""
 
     name: str

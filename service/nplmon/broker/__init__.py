@@ -1,0 +1,38 @@
+"""The Redis contract: keys, typed Lua functions, messages, and the embedded store."""
+
+from nplmon.broker.admission import Admitted, Backlog
+from nplmon.broker.broker import Broker
+from nplmon.broker.errors import (
+    BrokerError,
+    EpochMoved,
+    MonitorExists,
+    PayloadLost,
+    RunClosed,
+    RunsOpen,
+    StoreFull,
+    StoreUnreachable,
+    UnknownChunk,
+    UnknownMonitor,
+    UnknownReference,
+    UnknownRun,
+)
+from nplmon.broker.leases import Lease
+
+__all__ = [
+    "Admitted",
+    "Backlog",
+    "Broker",
+    "BrokerError",
+    "EpochMoved",
+    "Lease",
+    "MonitorExists",
+    "PayloadLost",
+    "RunClosed",
+    "RunsOpen",
+    "StoreFull",
+    "StoreUnreachable",
+    "UnknownChunk",
+    "UnknownMonitor",
+    "UnknownReference",
+    "UnknownRun",
+]

@@ -1,0 +1,51 @@
+"""The broker: all that is said over the store."""
+
+from __future__ import annotations
+
+from nplmon.broker.admission import Admission
+from nplmon.broker.connection import Connection, connect
+from nplmon.broker.leases import Leases
+from nplmon.broker.monitors import Monitors
+from nplmon.broker.references import References
+from nplmon.broker.runs import Runs
+from nplmon.broker.statistics import Statistics
+from nplmon.broker.workers import Workers
+
+
+class Broker:
+    """One connection pool and the nouns of the contract on it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.references = References(connection)
+        self.monitors = Monitors(connection)
+        self.runs = Runs(connection)
+        self.admission = Admission(connection)
+        self.leases = Leases(connection)
+        self.statistics = Statistics(connection)
+        self.workers = Workers(connection)
+
+    @classmethod
+    def connect(cls, url: str) -> Broker:
+        """Give a broker on the store at this address; the first command connects.
+
+        Raises
+        ------
+        ValueError
+            If the address is not `redis://`, `rediss://` or `unix://`.
+        """
+        return cls(connect(url))
+
+    async def ping(self) -> None:
+        """Ask for a sign of life.
+
+        Raises
+        ------
+        StoreUnreachable
+            If none comes within two seconds.
+        """
+        await self.connection.alive()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.connection.close()

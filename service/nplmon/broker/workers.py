@@ -1,0 +1,45 @@
+"""Workers: signs of life of the processes, which expire by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nplmon.broker import keys
+from nplmon.broker.connection import milliseconds
+from nplmon.broker.encoding import from_json, to_json
+from nplmon.broker.messages import Worker
+
+if TYPE_CHECKING:
+    from nplmon.broker.connection import Connection
+
+
+class Workers:
+    """The trainers and aggregators that live."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def beat(self, worker: Worker, seconds: float) -> None:
+        """Give a sign of life that holds for this time."""
+        await self._connection.ask(
+            "SET", keys.worker(worker.name), to_json(worker), "PX", milliseconds(seconds)
+        )
+
+    async def all(self) -> list[Worker]:
+        """Give all that live, in order of names."""
+        found: dict[str, Worker] = {}
+        cursor: int | None = None
+        while cursor != 0:
+            cursor, names = await self._connection.ask(
+                "SCAN", cursor or 0, "MATCH", keys.WORKERS, "COUNT", 1000
+            )
+            for name in names:
+                body = await self._connection.ask("GET", name)
+                if body is not None:
+                    worker = from_json(body, Worker)
+                    found[worker.name] = worker
+        return [found[name] for name in sorted(found)]
+
+    async def gone(self, name: str) -> None:
+        """Take the sign of life back, at a graceful end."""
+        await self._connection.ask("DEL", keys.worker(name))
