@@ -1,0 +1,149 @@
+"""Answers: what the interface says beyond the stored messages, and how answers are encoded."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from starlette.responses import Response
+
+from nplmon.broker.messages import (
+    ChunkState,
+    Death,
+    FeatureRatio,
+    HistoryEntry,
+    Monitor,
+    Receipt,
+    Reference,
+    Run,
+    Snapshot,
+)
+
+
+class ReferenceList(msgspec.Struct, frozen=True):
+    """The newest version of every reference."""
+
+    references: list[Reference]
+
+
+class MonitorList(msgspec.Struct, frozen=True):
+    """All monitors."""
+
+    monitors: list[Monitor]
+
+
+class RunList(msgspec.Struct, frozen=True):
+    """The runs of a monitor, newest first."""
+
+    runs: list[Run]
+
+
+class ChunkPlace(msgspec.Struct, frozen=True):
+    """Where a chunk is."""
+
+    chunk: str
+    run: str
+    state: ChunkState
+    receipt: Receipt
+    entry: HistoryEntry | None
+
+
+class DeadList(msgspec.Struct, frozen=True):
+    """The chunks given up."""
+
+    dead: list[Death]
+
+
+class RunStatistic(msgspec.Struct, frozen=True):
+    """A run's statistic now."""
+
+    run: Run
+    snapshot: Snapshot | None
+    pending: int
+    """Chunks accepted and not yet applied."""
+    trainers: int
+    """Trainers that are alive."""
+
+
+class History(msgspec.Struct, frozen=True):
+    """A stretch of a run's history."""
+
+    entries: list[HistoryEntry]
+    next: int
+    """The last sequence number looked at: the next question's `since`."""
+    total: int
+    downsampled: bool
+
+
+class DensityRatio(msgspec.Struct, frozen=True):
+    """Data, reference and averaged ratio, feature by feature."""
+
+    monitor: str
+    run: str
+    sequence: int
+    form: Literal["mixture", "projection"]
+    features: tuple[FeatureRatio, ...]
+
+
+class RatioValues(msgspec.Struct, frozen=True):
+    """The averaged ratio at the points asked for, in their order."""
+
+    monitor: str
+    run: str
+    sequence: int
+    form: Literal["mixture", "projection"]
+    log_ratio: list[float]
+    ratio: list[float]
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The process lives."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether the service can take chunks, and who is there to work on them."""
+
+    ready: bool
+    store: Literal["ok", "unreachable"]
+    trainers: int
+    aggregators: int
+
+
+ANSWERS: tuple[type[msgspec.Struct], ...] = (
+    Reference,
+    ReferenceList,
+    Monitor,
+    MonitorList,
+    Run,
+    RunList,
+    Receipt,
+    ChunkPlace,
+    DeadList,
+    RunStatistic,
+    Snapshot,
+    History,
+    DensityRatio,
+    RatioValues,
+    Health,
+    Readiness,
+)
+
+
+class Answer(Response):
+    """A message as JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        """Encode a message; numbers that are not finite become null."""
+        return msgspec.json.encode(content)
+
+
+def described(
+    description: str, form: type[msgspec.Struct], *statuses: int
+) -> dict[int | str, dict[str, Any]]:
+    """Describe a route's answers for /openapi.json."""
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}}}
+    return {status: {"description": description, "content": content} for status in statuses or (200,)}

@@ -1,0 +1,74 @@
+"""The application: routes, refusals and metrics put together over one broker."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CollectorRegistry
+
+from nplmon.api import (
+    chunks,
+    density_ratio,
+    health,
+    monitors,
+    openapi,
+    references,
+    refusals,
+    runs,
+    statistics,
+    updates,
+)
+from nplmon.api.context import Context
+from nplmon.api.metrics import Durations, Metrics
+from nplmon.api.ratios import Ratios
+from nplmon.api.updates import Updates
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from fastapi import FastAPI
+
+    from nplmon.broker import Broker
+    from nplmon.settings import Settings
+
+
+def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry | None = None) -> FastAPI:
+    """Make the application; it keeps no state but caches.
+
+    Parameters
+    ----------
+    broker:
+        The store's; need not be reachable. The application closes it when it stops.
+    settings:
+        Limits.
+    registry:
+        Where the metrics are registered; one of its own if None.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        context.updates.close()
+        await broker.close()
+
+    metrics = Metrics(CollectorRegistry() if registry is None else registry)
+    context = Context(broker, settings, metrics, Updates(broker), Ratios(broker))
+    app: FastAPI = FastAPIOffline(
+        title="nplmon",
+        version=version("nplmon"),
+        description="A live goodness-of-fit monitor for event streams.",
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        responses=openapi.PROBLEM_ANSWER,
+    )
+    app.state.context = context
+    app.add_middleware(Durations, metrics=metrics)
+    refusals.install(app)
+    openapi.describe(app)
+    for part in (references, monitors, runs, chunks, statistics, density_ratio, updates, health):
+        app.include_router(part.router)
+    return app

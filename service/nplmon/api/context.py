@@ -1,0 +1,34 @@
+"""The context of a request: the store, the settings and what the process keeps in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, cast
+
+from fastapi import Depends, Request
+
+if TYPE_CHECKING:
+    from nplmon.api.metrics import Metrics
+    from nplmon.api.ratios import Ratios
+    from nplmon.api.updates import Updates
+    from nplmon.broker import Broker
+    from nplmon.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every route needs; one per application."""
+
+    broker: Broker
+    settings: Settings
+    metrics: Metrics
+    updates: Updates
+    ratios: Ratios
+
+
+def context_of(request: Request) -> Context:
+    """Give the application's context."""
+    return cast("Context", request.app.state.context)
+
+
+InContext = Annotated[Context, Depends(context_of)]

@@ -1,0 +1,162 @@
+"""Metrics of the API: counted here, or read from the store at scrape."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from nplmon.broker import StoreUnreachable, UnknownMonitor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from nplmon.api.problems import Slug
+    from nplmon.broker import Backlog, Broker
+
+PUSH_ROUTE = "/v1/monitors/{monitor}/runs/{run}/chunks"
+EVENTS_ROUTE = "/v1/monitors/{monitor}/events"
+OTHER_ROUTE = "other"
+
+REASONS: tuple[Slug, ...] = (
+    "backlog-full",
+    "body-too-large",
+    "body-truncated",
+    "body-unreadable",
+    "chunk-conflict",
+    "content-type",
+    "dtype",
+    "exposure",
+    "features",
+    "name",
+    "no-events",
+    "not-finite",
+    "run-closed",
+    "settings",
+    "shape",
+    "store-unreachable",
+    "unknown-monitor",
+)
+"""Why a chunk may be refused."""
+
+
+class Metrics:
+    """All metrics of one application, in the registry that is handed in.
+
+    Labels are names of monitors that exist, slugs and route templates; never what a client made up.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.accepted = Counter(
+            "nplmon_chunks_accepted", "Chunks accepted by this process.", ["monitor"], registry=registry
+        )
+        self.events = Counter(
+            "nplmon_events_accepted", "Events in accepted chunks.", ["monitor"], registry=registry
+        )
+        self.duplicates = Counter(
+            "nplmon_chunks_duplicate", "Chunks that were sent again.", ["monitor"], registry=registry
+        )
+        self.rejected = Counter("nplmon_chunks_rejected", "Chunks refused.", ["reason"], registry=registry)
+        self.duration = Histogram(
+            "nplmon_http_request_duration_seconds",
+            "Time from the first byte of a request to the last byte of its answer.",
+            ["route"],
+            registry=registry,
+        )
+        build = Gauge("nplmon_build_info", "The version that runs.", ["role", "version"], registry=registry)
+        build.labels("api", version("nplmon")).set(1)
+        for reason in REASONS:
+            self.rejected.labels(reason)
+        self._queues = Queues()
+        registry.register(self._queues)
+
+    async def read(self, broker: Broker) -> None:
+        """Read the queues of all monitors, for the scrape that follows."""
+        backlogs = {}
+        try:
+            for monitor in await broker.monitors.names():
+                try:
+                    backlogs[monitor] = await broker.admission.backlog(monitor)
+                except UnknownMonitor:
+                    continue
+        except StoreUnreachable:
+            # No number is better than an old one; readiness tells why.
+            backlogs = {}
+        self._queues.backlogs = backlogs
+        for monitor in backlogs:
+            for counter in (self.accepted, self.events, self.duplicates):
+                counter.labels(monitor)
+
+    def refused(self, scope: Scope, slug: Slug) -> None:
+        """Count a refusal, if it is that of a chunk."""
+        if slug in REASONS and scope["method"] == "POST" and route_of(scope) == PUSH_ROUTE:
+            self.rejected.labels(slug).inc()
+
+    def forget(self, monitor: str) -> None:
+        """Drop the series of a monitor that was deleted."""
+        for counter in (self.accepted, self.events, self.duplicates):
+            counter.remove_by_labels({"monitor": monitor})
+
+
+class Queues(Collector):
+    """What waits, as it was read last."""
+
+    def __init__(self) -> None:
+        self.backlogs: dict[str, Backlog] = {}
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Give one gauge per monitor and kind."""
+        waiting = GaugeMetricFamily("nplmon_backlog_chunks", "Chunks that wait.", labels=["monitor"])
+        leased = GaugeMetricFamily("nplmon_leased_chunks", "Chunks in work.", labels=["monitor"])
+        oldest = GaugeMetricFamily(
+            "nplmon_oldest_pending_timestamp_seconds",
+            "When the oldest chunk that waits or is in work was accepted; absent when there is none.",
+            labels=["monitor"],
+        )
+        for monitor, backlog in self.backlogs.items():
+            waiting.add_metric([monitor], backlog.waiting)
+            leased.add_metric([monitor], backlog.leased)
+            if backlog.oldest_accepted_at is not None:
+                oldest.add_metric([monitor], backlog.oldest_accepted_at)
+        return [waiting, leased, oldest]
+
+
+class Durations:
+    """Middleware: the duration of each request, by route template."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and time it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+
+        async def timed(message: Message) -> None:
+            await send(message)
+            last = message["type"] == "http.response.body" and not message.get("more_body", False)
+            # A stream of events lasts as long as its reader stays.
+            if last and (route := route_of(scope)) != EVENTS_ROUTE:
+                self._metrics.duration.labels(route).observe(time.perf_counter() - began)
+
+        await self._app(scope, receive, timed)
+
+
+def route_of(scope: Scope) -> str:
+    """Give the template of the route that a request matched."""
+    template = getattr(scope.get("route"), "path", None)
+    return (
+        template
+        if isinstance(template, str) and template.startswith(("/v1/", "/healthz", "/readyz", "/metrics"))
+        else OTHER_ROUTE
+    )

@@ -1,0 +1,216 @@
+"""Monitor settings as they are asked for: read strictly, checked, and turned into a monitor."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nplmon.api.bodies import THREAD_BYTES
+from nplmon.api.names import NAME_PATTERN, checked_features
+from nplmon.api.problems import Problem
+from nplmon.broker.messages import AlarmPolicy, KernelSettings, Monitor, Reference
+
+SETTINGS_LIMIT = THREAD_BYTES
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    """No conversions, no unknown members."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True)
+
+
+class KernelRequest(Strict):
+    """Settings of the kernel model; see `KernelSettings`."""
+
+    centres: Annotated[int, Field(ge=10, le=20_000)] = 1000
+    lambda_: Annotated[float, Field(alias="lambda", gt=0, le=1, allow_inf_nan=False)] = 1e-6
+    sigma: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] | None = None
+    sigma_quantile: Probability = 0.9
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+class AlarmRequest(Strict):
+    """When the cumulative statistic raises an alarm; see `AlarmPolicy`."""
+
+    false_alarm_probability: Probability = 0.01
+    warning_probability: Probability = 0.1
+
+    @model_validator(mode="after")
+    def _warn_before(self) -> AlarmRequest:
+        if self.warning_probability < self.false_alarm_probability:
+            message = "warning_probability must not be below false_alarm_probability"
+            raise ValueError(message)
+        return self
+
+
+class MonitorChange(Strict):
+    """What may be changed of a monitor; members that are absent stay as they are."""
+
+    reference: Name = ""
+    features: list[str] | None = None
+    mode: Literal["shape", "rate"] = "shape"
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    kernel: KernelRequest = KernelRequest()
+    alarm: AlarmRequest = AlarmRequest()
+    calibration: str = "closed form"
+    description: Annotated[str, Field(max_length=2000)] = ""
+
+
+class MonitorRequest(MonitorChange):
+    """A new monitor."""
+
+    name: Name
+    reference: Name
+
+
+RequestT = TypeVar("RequestT", bound=MonitorChange)
+
+
+def read_settings(body: bytes | bytearray, form: type[RequestT]) -> RequestT:
+    """Read and check monitor settings.
+
+    Raises
+    ------
+    Problem
+        `body-unreadable`, `body-truncated`, `name`, `features`, `calibration`, or `settings`.
+    """
+    try:
+        request = form.model_validate_json(bytes(body))
+    except ValidationError as error:
+        raise settings_problem(error) from error
+    if request.calibration != "closed form":
+        raise Problem(
+            "calibration",
+            f"No calibration {request.calibration!r} is stored.",
+            field="calibration",
+            value=request.calibration,
+            remedy='Use "closed form", which needs none.',
+        )
+    return request
+
+
+def monitor_of(
+    request: MonitorChange, reference: Reference, present: Monitor | None, *, name: str, now: float
+) -> Monitor:
+    """Make the monitor that a request asks for.
+
+    Parameters
+    ----------
+    request:
+        New settings; with `present`, only its members that were sent count.
+    reference:
+        The version that the monitor has from now on.
+    present:
+        The monitor as it is; None for a new one.
+
+    Raises
+    ------
+    Problem
+        `features`, if one is not the reference's; `settings`, if mode "rate" has no rate.
+    """
+    sent = request.model_fields_set if present is not None else set(type(request).model_fields)
+    kernel = _merged(
+        request.kernel, "kernel" in sent, KernelSettings() if present is None else present.kernel
+    )
+    alarm = _merged(request.alarm, "alarm" in sent, AlarmPolicy() if present is None else present.alarm)
+    if alarm.warning_probability < alarm.false_alarm_probability:
+        raise Problem(
+            "settings",
+            f"warning_probability {alarm.warning_probability} is below false_alarm_probability "
+            f"{alarm.false_alarm_probability}.",
+            field="alarm.warning_probability",
+            value=alarm.warning_probability,
+            remedy="Raise warning_probability to at least false_alarm_probability.",
+        )
+    features = reference.features if present is None else present.features
+    if "features" in sent and request.features is not None:
+        features = checked_features(tuple(request.features))
+    elif "features" in sent:
+        features = reference.features
+    mode = request.mode if present is None or "mode" in sent else present.mode
+    rate = request.rate if present is None or "rate" in sent else present.rate
+    if mode == "rate" and rate is None:
+        raise Problem(
+            "settings",
+            'Mode "rate" needs a rate.',
+            field="rate",
+            value=None,
+            remedy='Give "rate", the expected events per unit of exposure, or use mode "shape".',
+        )
+    return Monitor(
+        name=name,
+        epoch=1 if present is None else present.epoch,
+        reference=reference.name if present is None or "reference" in sent else present.reference,
+        reference_hash=reference.hash,
+        features=features,
+        units=tuple(_unit(feature, reference) for feature in features),
+        mode=mode,
+        rate=rate,
+        kernel=msgspec.structs.replace(kernel, centres=min(kernel.centres, reference.events)),
+        alarm=alarm,
+        description=request.description if present is None or "description" in sent else present.description,
+        created_at=now if present is None else present.created_at,
+        changed_at=now,
+    )
+
+
+def settings_problem(error: ValidationError) -> Problem:
+    """Tell the first of pydantic's complaints as a problem."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "body"
+    value, message = first.get("input"), first["msg"]
+    if first["type"] == "json_invalid":
+        if "EOF" in message:
+            return Problem(
+                "body-truncated", message, field="body", value=None, remedy="Send the whole JSON body."
+            )
+        return Problem("body-unreadable", message, field="body", value=None, remedy="Send a JSON object.")
+    if first["type"] == "missing":
+        value = None
+    if field in {"name", "reference"} and first["type"] == "string_pattern_mismatch":
+        return Problem(
+            "name",
+            f"{field}: {message}",
+            field=field,
+            value=value,
+            remedy="Use 1 to 128 letters, digits, '.', '_' or '-', beginning with a letter or digit.",
+        )
+    remedy = {
+        "missing": f"Give {field!r}.",
+        "extra_forbidden": "Leave it out; the settings are listed in the interface's description.",
+    }.get(first["type"], "Send a value that fits.")
+    slug: Literal["features", "calibration", "settings"] = "settings"
+    if field.startswith("features"):
+        slug = "features"
+    elif field == "calibration":
+        slug = "calibration"
+    return Problem(slug, f"{field}: {message}.", field=field, value=value, remedy=remedy)
+
+
+MergedT = TypeVar("MergedT", KernelSettings, AlarmPolicy)
+
+
+def _merged(request: KernelRequest | AlarmRequest, sent: bool, present: MergedT) -> MergedT:
+    """Put the members that were sent in place of the present ones."""
+    if not sent:
+        return present
+    members = {name: getattr(request, name) for name in request.model_fields_set}
+    return msgspec.structs.replace(present, **members)
+
+
+def _unit(feature: str, reference: Reference) -> str:
+    if feature not in reference.features:
+        raise Problem(
+            "features",
+            f"The reference {reference.name!r} has no feature {feature!r}; it has "
+            f"{', '.join(reference.features[:20])}.",
+            field="features",
+            value=feature,
+            remedy="Choose among the reference's features.",
+        )
+    return reference.units[reference.features.index(feature)]
