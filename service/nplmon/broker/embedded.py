@@ -11,19 +11,17 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import BinaryIO, Literal
 from urllib.parse import quote
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from nplmon.broker.errors import StoreUnreachable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # A socket's path has room for 104 (macOS) to 108 bytes (Linux) with the final zero.
 _SOCKET_PATH_BYTES = 100
@@ -117,17 +115,27 @@ class EmbeddedStore:
     def start(self, timeout: float = 10.0) -> None:
         """Start the server, or attach to the one that lives on this directory, and wait until it answers.
 
+        While the server reads its data, the time does not count.
+
         Raises
         ------
         StoreUnreachable
-            If it does not answer in time; the message names its log.
+            If it ends at once or does not answer in time; the message names its log.
         """
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        launched = False
         deadline = time.monotonic() + timeout
-        while not self._answers():
-            with self._lock() as lock:
-                if lock is not None:
-                    self._launch(lock)
+        while (state := self._state()) != "ready":
+            lock = self._lock()
+            if lock is not None:
+                with contextlib.closing(lock):
+                    if launched:
+                        message = f"the store on {self._directory} ended at its start; see {self._log}"
+                        raise StoreUnreachable(message)
+                    self._launch(lock.fileno())
+                    launched = True
+            if state == "loading":
+                deadline = time.monotonic() + timeout
             if time.monotonic() > deadline:
                 message = f"the store on {self._directory} gives no answer; see {self._log}"
                 raise StoreUnreachable(message)
@@ -141,17 +149,19 @@ class EmbeddedStore:
         StoreUnreachable
             If it does not end in time.
         """
+        if not self._directory.exists():
+            return
         with contextlib.suppress(RedisConnectionError, RedisTimeoutError), self._client() as client:
             client.shutdown(nosave=True)
         deadline = time.monotonic() + timeout
-        while self._directory.exists():
-            with self._lock() as lock:
-                if lock is not None:
-                    break
+        # The lock is free when the process is gone, whoever started it.
+        while (lock := self._lock()) is None:
             if time.monotonic() > deadline:
                 message = f"the store on {self._directory} does not end; see {self._log}"
                 raise StoreUnreachable(message)
             time.sleep(0.02)
+        if lock is not None:
+            lock.close()
         if self._process is not None:
             self._process.wait(timeout)
             self._process = None
@@ -163,24 +173,25 @@ class EmbeddedStore:
     def _client(self) -> Redis:
         return Redis(unix_socket_path=str(self.socket), socket_timeout=5.0, retry=Retry(NoBackoff(), 0))
 
-    def _answers(self) -> bool:
+    def _state(self) -> Literal["ready", "loading", "silent"]:
         try:
             with self._client() as client:
-                return bool(client.ping())
-        except (RedisConnectionError, RedisTimeoutError):  # also while it loads its data
-            return False
+                client.ping()
+        except BusyLoadingError:
+            return "loading"
+        except (RedisConnectionError, RedisTimeoutError):
+            return "silent"
+        return "ready"
 
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[int | None]:
-        """Give the locked file, None if a server (or somebody who starts one) holds it."""
-        lock = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    def _lock(self) -> BinaryIO | None:
+        """Lock the directory: the file that holds the lock, None if a server (or its starter) has it."""
+        lock = (self._directory / "lock").open("ab")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield lock
         except BlockingIOError:
-            yield None
-        finally:
-            os.close(lock)
+            lock.close()
+            return None
+        return lock
 
     def _launch(self, lock: int) -> None:
         """Start the server; it inherits the lock and keeps it as long as it lives."""
