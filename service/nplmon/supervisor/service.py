@@ -27,7 +27,7 @@ ROLES: Mapping[str, str] = {
 }
 """What a child of each role runs, as MODULE:FUNCTION; the function takes the settings."""
 
-API_PATIENCE = 10.0
+API_PATIENCE = 15.0
 TRAINER_PATIENCE = 30.0
 AGGREGATOR_PATIENCE = 15.0
 """How long a role may take to stop, in s; a trainer may have to finish its fit."""
@@ -238,10 +238,7 @@ class Service:
 
 def _environment(settings: Settings) -> dict[str, str]:
     """Give the children's environment, with every setting said in full."""
-    environment = {key: value for key, value in os.environ.items() if not key.upper().startswith("NPLMON_")}
-    environment["PYTHONUNBUFFERED"] = "1"
-    for name in Settings.model_fields:
-        value = getattr(settings, name)
-        if value is not None:
-            environment[f"NPLMON_{name.upper()}"] = str(value)
-    return environment
+    environment = {
+        f"NPLMON_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_none=True).items()
+    }
+    return os.environ | environment | {"PYTHONUNBUFFERED": "1"}

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from nplmon.broker import Broker, BrokerError
 from nplmon.supervisor.errors import SupervisorError
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0
 """How long a given store may take to answer at the start, in s."""
-SILENCE_LIMIT = 3
-"""Failed pings in a row after which the embedded store is taken to be dead."""
+EMBEDDED_PATIENCE = 60.0
+"""How long the embedded store may take to read its append-only file, in s."""
 
 
 def masked(url: str) -> str:
@@ -28,9 +29,9 @@ def masked(url: str) -> str:
     >>> masked("redis://monitor:secret@store:6379/0")
     'redis://***@store:6379/0'
     """
-    parts = urlsplit(url)
-    credentials, at, place = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"***@{place}" if at and credentials else parts.netloc).geturl()
+    place = urlsplit(url).netloc
+    credentials, _, host = place.rpartition("@")
+    return url.replace(place, f"***@{host}", 1) if credentials else url
 
 
 class Store:
@@ -73,54 +74,55 @@ class Store:
             return
         from nplmon.broker.embedded import EmbeddedStore  # noqa: PLC0415  # not needed with a given store
 
-        self._embedded = EmbeddedStore(self._data_dir)
         try:
-            await asyncio.to_thread(self._embedded.start)
-        except Exception as error:
-            raise SupervisorError(
-                f"the embedded store does not start in {self._data_dir}: {error}"
-            ) from error
+            self._embedded = EmbeddedStore(self._data_dir)
+            await asyncio.to_thread(self._embedded.start, EMBEDDED_PATIENCE)
+        except (BrokerError, OSError) as error:
+            raise SupervisorError(f"embedded store does not start in {self._data_dir}: {error}") from error
         self._url = self._embedded.url
 
     async def _wait_for_given(self, url: str) -> None:
-        deadline = asyncio.get_running_loop().time() + PATIENCE
-        while not await self._answers():
-            if asyncio.get_running_loop().time() > deadline:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + PATIENCE
+        while complaint := await self._complaint():
+            if clock() > deadline:
                 raise SupervisorError(
-                    f"no store answers at {masked(url)}: start it, or correct NPLMON_REDIS_URL"
+                    f"no store at {masked(url)} ({complaint}): start it, or correct NPLMON_REDIS_URL"
                 )
             await asyncio.sleep(0.2)
 
-    async def _answers(self) -> bool:
-        from nplmon.broker import Broker, StoreUnreachable  # noqa: PLC0415  # redis is not in the bare install
-
-        broker = Broker.connect(self._url)
+    async def _complaint(self) -> str:
+        """Ping once, and say why there was no answer; "" if there was one."""
         try:
-            await asyncio.wait_for(broker.ping(), 2.0)
-        except (StoreUnreachable, TimeoutError):
-            return False
+            broker = Broker.connect(self._url)
+        except ValueError as error:
+            raise SupervisorError(f"NPLMON_REDIS_URL: {error}") from error
+        try:
+            await broker.ping()
+        except BrokerError as error:
+            return str(error)
         finally:
             await broker.close()
-        return True
+        return ""
 
     async def watch(self) -> None:
         """Start the embedded store again when it has died; never returns."""
         speak = structlog.get_logger().bind(child="store")
-        failures = 0
         while True:
             await asyncio.sleep(1.0)
             if self._embedded is None:
                 continue
-            failures = 0 if await self._answers() else failures + 1
-            if failures < SILENCE_LIMIT:
+            complaint = await self._complaint()
+            if not complaint:
                 continue
-            speak.error("the store does not answer and is started again", pings=failures)
+            speak.error("the store does not answer", error=complaint)
             try:
-                await asyncio.to_thread(self._embedded.start)
-            except Exception as error:  # noqa: BLE001  # tried again in a moment, whatever it was
-                speak.error("the store did not start", error=str(error))
+                # Harmless where it lives and was only slow: then this waits for it.
+                await asyncio.to_thread(self._embedded.start, EMBEDDED_PATIENCE)
+            except (BrokerError, OSError) as error:
+                speak.error("the store does not start", error=str(error))
             else:
-                failures = 0
+                speak.info("the store answers again")
 
     async def stop(self) -> None:
         """Stop the embedded store with its append-only file flushed; a given one is left alone."""
