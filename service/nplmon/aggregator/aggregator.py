@@ -1,0 +1,223 @@
+"""The loop of one aggregator: holds monitors, applies results in order, saves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from nplmon.aggregator.ledger import Ledger
+from nplmon.aggregator.state import SavedState
+from nplmon.broker import BrokerError, StoreFull, StoreUnreachable
+from nplmon.broker.messages import Fit
+
+if TYPE_CHECKING:
+    from nplmon.aggregator.metrics import AggregatorMetrics
+    from nplmon.broker import Broker
+    from nplmon.broker.messages import Run
+    from nplmon.prepared import PreparedReferences
+    from nplmon.settings import Settings
+
+HOLD_SECONDS = 10.0
+BLOCK_SECONDS = 1.0
+"""How long to wait for news; also how soon a new monitor is seen and a stop is heard."""
+STORE_RETRY_SECONDS = 0.5
+BATCH = 32
+"""Results applied per save: under load the state is written once for many chunks."""
+
+log = structlog.get_logger()
+
+
+class Aggregator:
+    """Applies the results of all monitors that it holds.
+
+    Parameters
+    ----------
+    name:
+        Unique among all aggregators: who holds a monitor.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        broker: Broker,
+        prepared: PreparedReferences,
+        settings: Settings,
+        metrics: AggregatorMetrics,
+    ) -> None:
+        self.name = name
+        self.applied = 0
+        self._broker = broker
+        self._prepared = prepared
+        self._settings = settings
+        self._metrics = metrics
+        self._fences: dict[str, int] = {}
+        self._ledgers: dict[tuple[str, str], Ledger] = {}
+        self._cursors: dict[str, str] = {}
+
+    @property
+    def monitors(self) -> int:
+        """The number of monitors held."""
+        return len(self._fences)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop."""
+        holding = asyncio.create_task(self._keep_holding(stop))
+        try:
+            while not stop.is_set():
+                try:
+                    await self._broker.statistics.wait_done(self._cursors, BLOCK_SECONDS)
+                    # All monitors, not only those with news: a wake-up may have been missed.
+                    for monitor in list(self._fences):
+                        await self._advance(monitor)
+                    if not self._fences:
+                        await asyncio.sleep(0.1)
+                except (StoreUnreachable, StoreFull) as error:
+                    self._metrics.store_errors.inc()
+                    log.warning("waiting for the store", error=str(error))
+                    await asyncio.sleep(STORE_RETRY_SECONDS)
+        finally:
+            holding.cancel()
+            await asyncio.gather(holding, return_exceptions=True)
+            try:
+                for monitor in list(self._fences):
+                    await self._broker.statistics.release(monitor, self.name)
+            except BrokerError as error:
+                log.warning("monitors not released; they are free after the hold expires", error=str(error))
+
+    async def _keep_holding(self, stop: asyncio.Event) -> None:
+        """Hold monitors and renew, while computations run in their threads."""
+        while not stop.is_set():
+            try:
+                names = await self._broker.monitors.names()
+                for name in names:
+                    fence = await self._broker.statistics.hold(name, self.name, HOLD_SECONDS)
+                    if fence is None:
+                        self._drop(name)
+                    elif self._fences.get(name) != fence:
+                        self._drop(name)
+                        await self._show_saved(name)
+                        self._fences[name] = fence
+                        self._cursors[name] = "0-0"
+                        self._metrics.announce(name)
+                        log.info("monitor held", monitor=name, fence=fence)
+                for name in set(self._fences) - set(names):
+                    self._drop(name)
+            except (StoreUnreachable, StoreFull) as error:
+                log.warning("holds not renewed", error=str(error))
+            await asyncio.sleep(BLOCK_SECONDS)
+
+    def _drop(self, monitor: str) -> None:
+        if self._fences.pop(monitor, None) is not None:
+            log.info("monitor no longer held", monitor=monitor)
+        self._cursors.pop(monitor, None)
+        for key in [key for key in self._ledgers if key[0] == monitor]:
+            del self._ledgers[key]
+        self._metrics.forget(monitor)
+
+    async def _show_saved(self, monitor: str) -> None:
+        run = await self._broker.runs.latest(monitor)
+        if run is not None:
+            snapshot = await self._broker.statistics.snapshot(monitor, run.name)
+            if snapshot is not None:
+                self._metrics.show(snapshot)
+
+    async def _advance(self, monitor: str) -> None:
+        """Apply what is ready in all runs of one monitor."""
+        behind = 0
+        for newest, run in enumerate(await self._broker.runs.all(monitor)):
+            waiting = run.accepted - run.applied - run.dead
+            behind += waiting
+            if not waiting:
+                if run.state == "closed":
+                    self._ledgers.pop((monitor, run.name), None)
+                continue
+            try:
+                behind -= await self._apply(monitor, run, live=newest == 0)
+            except (StoreUnreachable, StoreFull):
+                raise
+            except Exception as error:  # one run that cannot go on must not stop the others
+                self._ledgers.pop((monitor, run.name), None)
+                self._metrics.failures.labels(monitor, "exception").inc()
+                log.exception("run not advanced", monitor=monitor, run=run.name, error=str(error))
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+        if monitor in self._fences:
+            self._metrics.unapplied.labels(monitor).set(behind)
+
+    async def _apply(self, monitor: str, run: Run, *, live: bool) -> int:
+        """Apply up to a batch of results; give how many."""
+        statistics = self._broker.statistics
+        fence = self._fences.get(monitor)
+        if fence is None:
+            return 0
+        results = await statistics.fits(monitor, run.name, run.applied + run.dead, BATCH)
+        if not results:
+            return 0
+        ledger = await self._ledger(monitor, run)
+        payloads = await self._payloads(
+            monitor, run.name, [r.receipt.sequence for r in results if isinstance(r, Fit)]
+        )
+        previous = ledger.sequence
+        page = await asyncio.to_thread(ledger.apply, results, payloads, time.time())
+        outcome = await statistics.save(
+            monitor,
+            run.name,
+            holder=self.name,
+            fence=fence,
+            run_epoch=run.epoch,
+            previous=previous,
+            snapshot=page.snapshot,
+            state=page.state,
+            history=page.history,
+            projection=page.projection,
+            drop_payloads=page.drop_payloads,
+            drop_fits=page.drop_fits,
+        )
+        if outcome != "saved":
+            # The ledger in memory is ahead of what is stored: it is read again.
+            del self._ledgers[monitor, run.name]
+            self._metrics.failures.labels(monitor, outcome).inc()
+            log.warning("statistic not saved", monitor=monitor, run=run.name, outcome=outcome)
+            return 0
+        self.applied += len(page.history)
+        self._metrics.count(monitor, page.history)
+        if live:
+            self._metrics.show(page.snapshot)
+        for before, entry in zip(["", *(e.alarm for e in page.history)], page.history, strict=False):
+            if entry.alarm != "ok" and before not in {"", entry.alarm}:
+                log.warning("alarm", monitor=monitor, run=run.name, level=entry.alarm, chunk=entry.chunk)
+        return len(page.history)
+
+    async def _ledger(self, monitor: str, run: Run) -> Ledger:
+        """Give the run's ledger, read from what is saved where it is not in memory."""
+        known = self._ledgers.get((monitor, run.name))
+        if known is not None and (known.epoch, known.sequence) == (run.epoch, run.applied + run.dead):
+            return known
+        settings = await self._broker.monitors.at(monitor, run.monitor_epoch)
+        prepared = await self._prepared.get(settings)
+        ledger = await asyncio.to_thread(
+            Ledger,
+            settings,
+            run,
+            prepared,
+            event_cap=self._settings.aggregation_events,
+            exposure_budget=self._settings.exposure_budget,
+        )
+        stored = await self._broker.statistics.state(monitor, run.name)
+        if stored is not None and run.applied + run.dead > 0:
+            saved = SavedState.from_bytes(stored)
+            payloads = await self._payloads(monitor, run.name, saved.kept)
+            await asyncio.to_thread(ledger.restore, saved, payloads)
+            log.info("run restored", monitor=monitor, run=run.name, sequence=ledger.sequence)
+        self._ledgers[monitor, run.name] = ledger
+        return ledger
+
+    async def _payloads(self, monitor: str, run: str, sequences: list[int]) -> dict[int, bytes]:
+        found = {}
+        for sequence in sequences:
+            payload = await self._broker.statistics.payload(monitor, run, sequence)
+            if payload is not None:
+                found[sequence] = payload
+        return found

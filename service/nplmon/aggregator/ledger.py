@@ -1,0 +1,283 @@
+"""The ledger of one run: results go in once each and in order, the state and what readers see come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from nplmon.aggregator.alarm import next_alarm
+from nplmon.aggregator.marginals import BINS, Marginals
+from nplmon.aggregator.state import SavedState
+from nplmon.aggregator.statistic import deciding, reported
+from nplmon.broker.messages import Alarm, Death, Fit, HistoryEntry, Snapshot
+from nplmon.nplm.aggregation import Aggregation
+from nplmon.nplm.ratio import project
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from nplmon.broker.messages import Monitor, Run, Statistic
+    from nplmon.nplm.aggregation import Kind, TestStatistic
+    from nplmon.prepared import Prepared
+
+
+@dataclass(frozen=True)
+class Page:
+    """What one save writes."""
+
+    snapshot: Snapshot
+    state: bytes
+    history: list[HistoryEntry]
+    projection: bytes | None
+    drop_payloads: list[int]
+    drop_fits: list[int]
+
+
+class Ledger:
+    """One epoch of one run.
+
+    Parameters
+    ----------
+    monitor:
+        The monitor at the run's epoch.
+    run:
+        The run.
+    prepared:
+        The monitor's prepared reference.
+    event_cap:
+        Events kept for the exact t_agg.
+    exposure_budget:
+        Exposure ratio past which the statistics carry a note.
+    """
+
+    def __init__(
+        self, monitor: Monitor, run: Run, prepared: Prepared, *, event_cap: int, exposure_budget: float
+    ) -> None:
+        self._monitor = monitor
+        self._prepared = prepared
+        self._exposure_budget = exposure_budget
+        self._marginals = Marginals(monitor, prepared.sample, prepared.basis)
+        self._aggregation = Aggregation(
+            prepared.basis, prepared.features, prepared.sample.weights, monitor.mode, event_cap
+        )
+        self.name = run.name
+        self.epoch = run.epoch
+        self.sequence = 0
+        """The last sequence number applied."""
+        self._dead = 0
+        self._kept: list[int] = []
+        self._kept_until = 0
+        """The last chunk in the exact t_agg."""
+        self._alarm = Alarm()
+
+    def events(self, payload: bytes) -> NDArray[np.float32]:
+        """Give the events (N, d) of a stored chunk."""
+        return np.frombuffer(payload, dtype="<f4").reshape(-1, len(self._monitor.features))
+
+    def restore(self, saved: SavedState, payloads: Mapping[int, bytes]) -> None:
+        """Continue from a saved state.
+
+        Parameters
+        ----------
+        saved:
+            The state.
+        payloads:
+            Events of the chunks in `saved.kept`, by sequence number.
+
+        Raises
+        ------
+        StateError
+            If the state belongs to other settings or its events are gone.
+        """
+        self.sequence, self._dead, self._alarm = saved.sequence, saved.dead, saved.alarm
+        self._kept, self._kept_until = list(saved.kept), saved.kept_until
+        self._marginals.counts = np.frombuffer(saved.counts).reshape(-1, BINS).copy()
+        self._marginals.sums = np.frombuffer(saved.sums).copy()
+        if saved.aggregation:
+            kept = [self.events(payloads[sequence]) for sequence in self._kept if sequence in payloads]
+            self._aggregation.restore(saved.aggregation, kept)
+
+    def apply(self, results: list[Fit | Death], payloads: Mapping[int, bytes], at: float) -> Page:
+        """Apply consecutive results and give what to save.
+
+        Parameters
+        ----------
+        results:
+            Results of the sequence numbers after `self.sequence`, without a gap.
+        payloads:
+            The chunks' events, by sequence number; not needed for dead chunks.
+        at:
+            The time, Unix seconds.
+        """
+        history: list[HistoryEntry] = []
+        drop_payloads: list[int] = []
+        drop_fits: list[int] = []
+        for result in results:
+            receipt = result.receipt
+            if receipt.sequence != self.sequence + 1:
+                raise ValueError(f"sequence number {receipt.sequence} follows {self.sequence}")
+            self.sequence = receipt.sequence
+            if isinstance(result, Death):
+                self._dead += 1
+                drop_fits.append(receipt.sequence)
+                history.append(self._death_entry(result, at))
+                continue
+            events = self.events(payloads[receipt.sequence])
+            self._aggregation.apply(
+                np.frombuffer(result.coefficients, dtype="<f8"),
+                np.frombuffer(result.score, dtype="<f8"),
+                result.t_chunk,
+                self._expected(result),
+                events,
+            )
+            self._marginals.add(events)
+            self._kept.append(receipt.sequence)
+            if self._aggregation.frozen:
+                # Neither the events nor the models are needed any more.
+                drop_payloads += self._kept
+                drop_fits += self._kept
+                self._kept = []
+            else:
+                self._kept_until = receipt.sequence
+            statistics, decides = self._reported()
+            self._alarm = next_alarm(
+                self._alarm,
+                statistics[decides],
+                self._monitor.alarm,
+                number=self._aggregation.chunks,
+                chunk=receipt.chunk,
+                at=at,
+            )
+            history.append(self._entry(result, statistics, at))
+        last = results[-1].receipt
+        return Page(
+            snapshot=self._snapshot(last.accepted_at, last.source_time, at),
+            state=self._state(),
+            history=history,
+            projection=self._projection() if self._aggregation.frozen else None,
+            drop_payloads=drop_payloads,
+            drop_fits=drop_fits,
+        )
+
+    def _expected(self, fit: Fit) -> float:
+        """lam_k: the count itself in mode "shape", rate x exposure in mode "rate"."""
+        if self._monitor.mode == "shape":
+            return float(fit.receipt.events)
+        if self._monitor.rate is None or fit.receipt.exposure is None:
+            raise ValueError(f"chunk {fit.receipt.chunk!r} was accepted without an exposure")
+        return self._monitor.rate * fit.receipt.exposure
+
+    def _reported(self) -> tuple[dict[str, Statistic], Kind]:
+        """Give all statistics as reported, and the kind that decides on the alarm."""
+        found: dict[Kind, TestStatistic] = self._aggregation.statistics()
+        decides = deciding(found)
+        exposure = self._aggregation.exposure_ratio
+        dominated = (
+            f"exposure {exposure:.2g} is past the budget of {self._exposure_budget:g}: the reference's own error "
+            "dominates; its average effect is in the null"
+            if exposure > self._exposure_budget
+            else ""
+        )
+        statistics: dict[str, Statistic] = {}
+        for kind, one in found.items():
+            note = dominated
+            if one.frozen:
+                note = (
+                    f"frozen after {one.chunks} chunks: the run has more events than are kept for the exact value; "
+                    "t_score goes on"
+                )
+            statistics[kind] = reported(
+                kind,
+                one,
+                sequence=self._kept_until if one.frozen else self.sequence,
+                policy=self._monitor.alarm if kind == decides else None,
+                note=note,
+            )
+        return statistics, decides
+
+    def _entry(self, fit: Fit, statistics: dict[str, Statistic], at: float) -> HistoryEntry:
+        receipt = fit.receipt
+        return HistoryEntry(
+            sequence=receipt.sequence,
+            chunk=receipt.chunk,
+            state="applied",
+            events=receipt.events,
+            exposure=receipt.exposure,
+            accepted_at=receipt.accepted_at,
+            applied_at=at,
+            fit_seconds=fit.fit_seconds,
+            trainer=fit.trainer,
+            statistics=statistics,
+            alarm=self._alarm.level,
+        )
+
+    def _death_entry(self, death: Death, at: float) -> HistoryEntry:
+        receipt = death.receipt
+        return HistoryEntry(
+            sequence=receipt.sequence,
+            chunk=receipt.chunk,
+            state="dead",
+            events=receipt.events,
+            exposure=receipt.exposure,
+            accepted_at=receipt.accepted_at,
+            applied_at=at,
+            alarm=self._alarm.level,
+            error=death.error,
+        )
+
+    def _snapshot(self, accepted_at: float, source_time: float | None, at: float) -> Snapshot:
+        run = self._aggregation
+        common = Snapshot(
+            monitor=self._monitor.name,
+            run=self.name,
+            run_epoch=self.epoch,
+            monitor_epoch=self._monitor.epoch,
+            reference_hash=self._monitor.reference_hash,
+            sequence=self.sequence,
+            chunks=run.chunks,
+            dead=self._dead,
+            events=run.events,
+            expected=run.expected,
+            exposure_ratio=run.exposure_ratio,
+            alarm=self._alarm,
+            updated_at=at,
+            last_accepted_at=accepted_at,
+            last_source_time=source_time,
+        )
+        if not run.chunks:
+            return common
+        statistics, _ = self._reported()
+        log_ratio = run.log_ratio()
+        weights = self._aggregation.weights
+        deviation = float(weights @ np.abs(np.expm1(log_ratio))) / self._prepared.basis.sum_weights
+        return msgspec.structs.replace(
+            common,
+            statistics=statistics,
+            effect_size=deviation,
+            features=self._marginals.against(log_ratio, run.expected),
+            ratio_form="projection" if run.frozen else "mixture",
+            log_normalisation=run.log_normalisation(),
+        )
+
+    def _state(self) -> bytes:
+        return SavedState(
+            reference_hash=self._monitor.reference_hash,
+            monitor_epoch=self._monitor.epoch,
+            sequence=self.sequence,
+            dead=self._dead,
+            kept=self._kept,
+            kept_until=self._kept_until,
+            alarm=self._alarm,
+            aggregation=self._aggregation.to_bytes() if self._aggregation.chunks else b"",
+            counts=self._marginals.counts.tobytes(),
+            sums=self._marginals.sums.tobytes(),
+        ).to_bytes()
+
+    def _projection(self) -> bytes:
+        run = self._aggregation
+        return project(run.basis, run.reference_features, run.weights, run.log_ratio()).to_bytes()

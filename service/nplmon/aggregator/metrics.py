@@ -1,0 +1,127 @@
+"""What the aggregator tells Prometheus; the only place that exports a statistic."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from nplmon.broker.messages import Statistic, StatisticKind
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from nplmon.broker.messages import AlarmLevel, HistoryEntry, Snapshot
+
+KINDS: Final[tuple[StatisticKind, ...]] = ("t_chunk", "t_agg", "t_ref", "t_score", "t_sum")
+LEVELS: Final[dict[AlarmLevel, int]] = {"ok": 0, "warning": 1, "alarm": 2}
+AGES = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300)
+
+
+class AggregatorMetrics:
+    """The metrics of one aggregator, in a registry that is handed in."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            one = Gauge(name, text, ["monitor", *labels], registry=registry)
+            self._gauges.append((one, bool(labels)))
+            return one
+
+        self._gauges: list[tuple[Gauge, bool]] = []
+        self._statistic = gauge("nplmon_test_statistic", "Test statistic, 2 log likelihood ratio.", "kind")
+        self._p = gauge("nplmon_p_value", "p-value of the test statistic under its null.", "kind")
+        self._z = gauge("nplmon_significance", "One-sided Gaussian significance of the p-value.", "kind")
+        self._null_mean = gauge("nplmon_null_mean", "Mean of the test statistic's null.", "kind")
+        self._null_deviation = gauge("nplmon_null_deviation", "Standard deviation of the null.", "kind")
+        self._threshold = gauge("nplmon_alarm_threshold", "Value at which the alarm fires now.", "kind")
+        self._warning = gauge("nplmon_warning_threshold", "Value at which a warning fires now.", "kind")
+        self._alarm = gauge("nplmon_alarm_level", "Latched alarm: 0 ok, 1 warning, 2 alarm.")
+        self._chunks = gauge("nplmon_run_chunks", "Chunks in the live run's statistic.")
+        self._events = gauge("nplmon_run_events", "Events in the live run's statistic.")
+        self._exposure = gauge("nplmon_reference_exposure_ratio", "Expected events of the run / N_eff.")
+        self._effect = gauge("nplmon_effect_size_ratio", "Reference mean of |averaged density ratio - 1|.")
+        self._updated = gauge("nplmon_last_update_timestamp_seconds", "When the statistic last changed.")
+        self._accepted = gauge(
+            "nplmon_last_applied_accepted_timestamp_seconds", "When the last applied chunk was accepted."
+        )
+        self.unapplied = gauge("nplmon_unapplied_chunks", "Chunks accepted but not yet in the statistic.")
+        self.applied = Counter(
+            "nplmon_chunks_applied_total",
+            "Chunks entered into a statistic, or passed over because they are dead.",
+            ["monitor", "outcome"],
+            registry=registry,
+        )
+        self._applied_events = Counter(
+            "nplmon_events_applied_total", "Events entered into a statistic.", ["monitor"], registry=registry
+        )
+        self._age = Histogram(
+            "nplmon_chunk_age_seconds",
+            "Time from the acceptance of a chunk to its statistic, in s.",
+            ["monitor"],
+            buckets=AGES,
+            registry=registry,
+        )
+        self.failures = Counter(
+            "nplmon_aggregation_failures_total",
+            "Saves or computations that failed, by reason.",
+            ["monitor", "reason"],
+            registry=registry,
+        )
+        self.store_errors = Counter(
+            "nplmon_aggregator_store_errors_total", "Times that the store did not answer.", registry=registry
+        )
+
+    def announce(self, monitor: str) -> None:
+        """Show a monitor's counters from zero, so that the first increase is seen as one."""
+        for outcome in ("applied", "dead"):
+            self.applied.labels(monitor, outcome)
+        self._applied_events.labels(monitor)
+        self._age.labels(monitor)
+        for reason in ("fenced", "superseded", "moved", "exception"):
+            self.failures.labels(monitor, reason)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Export the present state of a monitor's live run; what is invalid is not shown."""
+        monitor = snapshot.monitor
+        for kind in KINDS:
+            one = snapshot.statistics.get(kind, Statistic(kind=kind, value=None, state="invalid", sequence=0))
+            for family, value in (
+                (self._statistic, one.value),
+                (self._p, one.p),
+                (self._z, one.z),
+                (self._null_mean, one.null_mean),
+                (self._null_deviation, one.null_deviation),
+                (self._threshold, one.threshold),
+                (self._warning, one.warning_threshold),
+            ):
+                if value is None:
+                    _forget(family, monitor, kind)
+                else:
+                    family.labels(monitor, kind).set(value)
+        self._alarm.labels(monitor).set(LEVELS[snapshot.alarm.level])
+        self._chunks.labels(monitor).set(snapshot.chunks)
+        self._events.labels(monitor).set(snapshot.events)
+        self._exposure.labels(monitor).set(snapshot.exposure_ratio)
+        self._effect.labels(monitor).set(snapshot.effect_size)
+        self._updated.labels(monitor).set(snapshot.updated_at)
+        self._accepted.labels(monitor).set(snapshot.last_accepted_at)
+
+    def count(self, monitor: str, history: list[HistoryEntry]) -> None:
+        """Count what one save applied."""
+        for entry in history:
+            self.applied.labels(monitor, entry.state).inc()
+            if entry.state == "applied":
+                self._applied_events.labels(monitor).inc(entry.events)
+                self._age.labels(monitor).observe(max(0.0, entry.applied_at - entry.accepted_at))
+
+    def forget(self, monitor: str) -> None:
+        """Stop exporting a monitor that is deleted or held by another aggregator now."""
+        for family, by_kind in self._gauges:
+            for kind in KINDS if by_kind else (None,):
+                _forget(family, monitor, *(() if kind is None else (kind,)))
+
+
+def _forget(family: Gauge, *labels: str) -> None:
+    with suppress(KeyError):  # never shown
+        family.remove(*labels)

@@ -1,0 +1,161 @@
+"""Prepared references of monitors: from memory, from disk, from the store, or made now and stored for all.
+
+The eigenbasis is made once and shared through the store, so that all trainers fit in the same one; the features of the
+reference events, the largest part, are a cache on the local disk that any process can make anew from the basis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import safetensors.numpy
+import structlog
+from safetensors import SafetensorError
+
+from nplmon.nplm.basis import Basis, basis_key, prepare
+from nplmon.nplm.sample import Sample
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nplmon.broker import Broker
+    from nplmon.broker.messages import Monitor
+
+CLAIM_SECONDS = 600.0
+"""A preparation may take this long; then another process begins anew."""
+WAIT_SECONDS = 0.2
+KEPT = 4
+"""Prepared references in memory."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A monitor's reference, ready for fits and aggregation.
+
+    Attributes
+    ----------
+    key:
+        Names the reference and the settings of the eigenbasis.
+    basis:
+        Its eigenbasis.
+    sample:
+        Its events in the monitor's features, and weights.
+    features:
+        psi at the events, float32 (N_R, r).
+    """
+
+    key: str
+    basis: Basis
+    sample: Sample
+    features: NDArray[np.float32]
+
+
+class PreparedReferences:
+    """Gives the prepared reference of each monitor.
+
+    Parameters
+    ----------
+    broker:
+        Where references and eigenbases are.
+    directory:
+        Where the features are cached, one safetensors file each, named by content.
+    holder:
+        The name of this process.
+    """
+
+    def __init__(self, broker: Broker, directory: Path, holder: str) -> None:
+        self._broker = broker
+        self._directory = directory
+        self._holder = holder
+        self._memory: OrderedDict[tuple[str, str], Prepared] = OrderedDict()
+        self._lock = asyncio.Lock()
+
+    async def get(self, monitor: Monitor) -> Prepared:
+        """Give a monitor's prepared reference; the first time this takes seconds.
+
+        Raises
+        ------
+        UnknownReference
+            If the store has lost it.
+        """
+        kernel = monitor.kernel
+        key = (
+            monitor.reference_hash,
+            basis_key(
+                monitor.features,
+                kernel.centres,
+                kernel.lambda_,
+                kernel.sigma,
+                kernel.sigma_quantile,
+                kernel.seed,
+            ),
+        )
+        async with self._lock:
+            if key not in self._memory:
+                self._memory[key] = await self._load(monitor, *key)
+            self._memory.move_to_end(key)
+            while len(self._memory) > KEPT:
+                self._memory.popitem(last=False)
+            return self._memory[key]
+
+    async def _load(self, monitor: Monitor, reference_hash: str, key: str) -> Prepared:
+        references = self._broker.references
+        reference = await references.by_hash(reference_hash)
+        body = await references.body(reference_hash)
+        columns = [reference.features.index(feature) for feature in monitor.features]
+        sample = (await asyncio.to_thread(Sample.from_bytes, body)).columns(columns)
+        while (stored := await references.basis(reference_hash, key)) is None:
+            if not await references.claim_basis(reference_hash, key, self._holder, CLAIM_SECONDS):
+                await asyncio.sleep(WAIT_SECONDS)
+                continue
+            log.info("preparing the reference", monitor=monitor.name, events=len(sample.events))
+            kernel = monitor.kernel
+            made = await asyncio.to_thread(
+                prepare,
+                sample.events,
+                sample.weights,
+                centres=kernel.centres,
+                lambda_=kernel.lambda_,
+                sigma=kernel.sigma,
+                sigma_quantile=kernel.sigma_quantile,
+                seed=kernel.seed,
+            )
+            await references.put_basis(reference_hash, key, made.to_bytes())
+        # From the bytes, also where it was made here: every process works with the same numbers.
+        basis = Basis.from_bytes(stored)
+        name = f"{reference_hash[:32]}-{key}"
+        path = self._directory / f"{name}.safetensors"
+        features = await asyncio.to_thread(cached_features, path, basis, sample.events)
+        log.info("reference ready", monitor=monitor.name, events=len(sample.events), components=basis.size)
+        return Prepared(name, basis, sample, features)
+
+
+def cached_features(path: Path, basis: Basis, events: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give psi at the reference events, float32 (N_R, r), from the file or made now and written to it."""
+    try:
+        features = safetensors.numpy.load_file(path)["features"]
+    except (OSError, SafetensorError, KeyError):
+        pass  # not there yet, or cut off by a full disk: it is made anew below
+    else:
+        if features.shape == (len(events), basis.size):
+            return features
+    features = basis.features(events)
+    # Named by process, renamed when whole: two processes may write it at once.
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.numpy.save_file({"features": features}, part)
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        log.warning("cannot cache the reference's features", path=str(path), error=str(error))
+    return features

@@ -1,0 +1,230 @@
+"""One trainer: leases chunks one at a time, fits them, and keeps its leases alive meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import structlog
+
+from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonitor
+from nplmon.broker.messages import Fit
+from nplmon.nplm.fit import Fitted, PreparedReference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    from nplmon.broker import Broker, Lease
+    from nplmon.broker.messages import Monitor
+    from nplmon.prepared import PreparedReferences
+    from nplmon.settings import Settings
+    from nplmon.trainer.metrics import TrainerMetrics
+
+BLOCK_SECONDS = 1.0
+"""How long a read waits for work; also how soon a new monitor is seen and a stop is heard."""
+STORE_RETRY_SECONDS = 0.5
+KEPT = 4
+"""References kept on the device."""
+
+log = structlog.get_logger()
+
+
+class Trainer:
+    """The loop of one trainer.
+
+    Parameters
+    ----------
+    name:
+        Consumer name, unique among all trainers.
+    device:
+        Where fits run.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        broker: Broker,
+        prepared: PreparedReferences,
+        device: torch.device,
+        settings: Settings,
+        metrics: TrainerMetrics,
+    ) -> None:
+        self.name = name
+        self.finished = 0
+        self._broker = broker
+        self._prepared = prepared
+        self._device = device
+        self._settings = settings
+        self._metrics = metrics
+        self._held: dict[str, Lease] = {}
+        self._lost: set[str] = set()
+        self._monitors: dict[tuple[str, int], Monitor] = {}
+        self._references: dict[str, PreparedReference] = {}
+        self._next_take_over = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop; the chunk in hand is finished first."""
+        renewals = asyncio.create_task(self._renew_leases())
+        names: Sequence[str] = ()
+        try:
+            while not stop.is_set():
+                try:
+                    names = await self._broker.monitors.names()
+                    for lease in await self._leases(names):
+                        self._metrics.announce(lease.receipt.monitor)
+                        await self._end(lease)
+                except (StoreUnreachable, StoreFull) as error:
+                    self._metrics.store_errors.inc()
+                    log.warning("waiting for the store", error=str(error))
+                    await asyncio.sleep(STORE_RETRY_SECONDS)
+        finally:
+            renewals.cancel()
+            try:
+                await self._broker.leases.leave(self.name, names)
+            except BrokerError as error:
+                log.warning("left without saying so", error=str(error))
+
+    async def _leases(self, names: Sequence[str]) -> list[Lease]:
+        """Give the next chunk: now and then an abandoned one, else a waiting one."""
+        lease_seconds = self._settings.lease_seconds
+        if time.monotonic() >= self._next_take_over:
+            # Spread, so that a fleet of trainers does not look at the same moment.
+            self._next_take_over = time.monotonic() + lease_seconds / 4 * random.uniform(0.75, 1.25)  # noqa: S311
+            for name in names:
+                leases, deaths = await self._broker.leases.take_over(
+                    self.name,
+                    name,
+                    idle_seconds=lease_seconds,
+                    deliveries_limit=self._settings.deliveries_limit,
+                    in_flight=self._held.keys(),
+                    count=1,
+                )
+                for death in deaths:
+                    self._metrics.dead_letters.labels(name, death.reason).inc()
+                    log.error(
+                        "chunk given up", monitor=name, run=death.receipt.run, chunk=death.receipt.chunk
+                    )
+                if leases:
+                    self._metrics.redeliveries.labels(name).inc(len(leases))
+                    self._next_take_over = 0.0  # there may be more
+                    return leases
+        return await self._broker.leases.take(self.name, names, count=1, block_seconds=BLOCK_SECONDS)
+
+    async def _end(self, lease: Lease) -> None:
+        """Fit one chunk and store the result, or hand the chunk back with what went wrong."""
+        receipt = lease.receipt
+        line = log.bind(
+            monitor=receipt.monitor, run=receipt.run, chunk=receipt.chunk, sequence=receipt.sequence
+        )
+        self._held[lease.entry] = lease
+        try:
+            try:
+                result = await self._fit(lease)
+            except (StoreUnreachable, StoreFull):
+                raise  # not the chunk's fault: the lease lapses, or is renewed when the store is back
+            except UnknownMonitor:
+                outcome = "superseded"  # deleted meanwhile; its entries went with it
+            except Exception as error:  # noqa: BLE001 (whatever is wrong with this chunk, the others must go on)
+                message = f"{type(error).__name__}: {error}"
+                line.exception("fit failed", error=message, deliveries=lease.deliveries)
+                outcome = await self._broker.leases.hand_back(
+                    self.name, lease, message, self._settings.deliveries_limit
+                )
+                self._next_take_over = 0.0
+                if outcome == "dead":
+                    self._metrics.dead_letters.labels(receipt.monitor, "exception").inc()
+                outcome = "failed"
+            else:
+                outcome = await self._finish(lease, result)
+            if outcome == "finished":
+                self.finished += 1
+            else:
+                line.warning("chunk not finished here", outcome=outcome)
+            self._metrics.chunks.labels(receipt.monitor, outcome).inc()
+        finally:
+            self._held.pop(lease.entry, None)
+            self._lost.discard(lease.entry)
+
+    async def _fit(self, lease: Lease) -> Fit:
+        receipt = lease.receipt
+        if lease.payload is None:
+            raise LookupError("the events of this chunk are not in the store")
+        monitor = await self._monitor(receipt.monitor, receipt.monitor_epoch)
+        reference = await self._reference(monitor)
+        events = np.frombuffer(lease.payload, dtype="<f4").reshape(receipt.events, len(monitor.features))
+        expected = float(receipt.events)
+        if monitor.mode == "rate":
+            if monitor.rate is None or receipt.exposure is None:
+                raise ValueError("a rate-aware monitor needs a rate, and each chunk an exposure")
+            expected = monitor.rate * receipt.exposure
+        fitted, seconds = await asyncio.to_thread(_timed_fit, reference, events, expected)
+        self._metrics.fit_duration.labels(monitor.name).observe(seconds)
+        return Fit(
+            receipt=receipt,
+            coefficients=fitted.coefficients.astype("<f8").tobytes(),
+            score=fitted.score.astype("<f8").tobytes(),
+            t_chunk=fitted.statistic,
+            iterations=fitted.iterations,
+            decrement=fitted.resolution,
+            fit_seconds=seconds,
+            trainer=self.name,
+            device=str(self._device),
+            finished_at=time.time(),
+        )
+
+    async def _finish(self, lease: Lease, fit: Fit) -> str:
+        """Store the result, waiting for the store as long as the lease is ours."""
+        while lease.entry not in self._lost:
+            try:
+                return await self._broker.leases.finish(self.name, lease, fit)
+            except (StoreUnreachable, StoreFull) as error:
+                self._metrics.store_errors.inc()
+                log.warning("a result waits for the store", error=str(error))
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+        return "lost"
+
+    async def _monitor(self, name: str, epoch: int) -> Monitor:
+        if (name, epoch) not in self._monitors:
+            self._monitors[name, epoch] = await self._broker.monitors.at(name, epoch)
+        return self._monitors[name, epoch]
+
+    async def _reference(self, monitor: Monitor) -> PreparedReference:
+        prepared = await self._prepared.get(monitor)
+        if prepared.key not in self._references:
+            while len(self._references) >= KEPT:
+                self._references.pop(next(iter(self._references)))
+            self._references[prepared.key] = await asyncio.to_thread(
+                PreparedReference, prepared.basis, prepared.features, prepared.sample.weights, self._device
+            )
+        return self._references[prepared.key]
+
+    async def _renew_leases(self) -> None:
+        """Renew while fits run in their threads: a slow fit is not a dead trainer."""
+        while True:
+            await asyncio.sleep(self._settings.lease_seconds / 4)
+            held = list(self._held.values())
+            if not held:
+                continue
+            try:
+                owned = await self._broker.leases.renew(self.name, held)
+            except BrokerError as error:
+                log.warning("leases not renewed", error=str(error))
+                continue
+            for lease in held:
+                if lease.entry in self._held and lease.entry not in owned:
+                    self._lost.add(lease.entry)
+                    log.warning("lease lost", monitor=lease.receipt.monitor, chunk=lease.receipt.chunk)
+
+
+def _timed_fit(
+    reference: PreparedReference, events: NDArray[np.float32], expected: float
+) -> tuple[Fitted, float]:
+    start = time.perf_counter()
+    fitted = reference.fit(events, expected)
+    return fitted, time.perf_counter() - start
