@@ -160,8 +160,7 @@ class EmbeddedStore:
                 message = f"the store on {self._directory} does not end; see {self._log}"
                 raise StoreUnreachable(message)
             time.sleep(0.02)
-        if lock is not None:
-            lock.close()
+        lock.close()
         if self._process is not None:
             self._process.wait(timeout)
             self._process = None
@@ -195,6 +194,8 @@ class EmbeddedStore:
 
     def _launch(self, lock: int) -> None:
         """Start the server; it inherits the lock and keeps it as long as it lives."""
+        if self._process is not None:
+            self._process.wait()  # it is dead, for we hold the lock
         self.socket.unlink(missing_ok=True)
         settings = {
             "port": "0",

@@ -1,0 +1,39 @@
+"""A real embedded store for the whole session, emptied before each test."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from tests.broker.samples import a_monitor
+
+from nplmon.broker import Broker
+from nplmon.broker.embedded import EmbeddedStore
+from nplmon.broker.messages import Monitor
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    store = EmbeddedStore(tmp_path_factory.mktemp("broker"))
+    store.start()
+    yield store
+    store.stop()
+
+
+@pytest.fixture
+async def broker(store: EmbeddedStore) -> AsyncIterator[Broker]:
+    broker = Broker.connect(store.url)
+    await broker.connection.ask("FLUSHALL")
+    yield broker
+    await broker.close()
+
+
+@pytest.fixture
+async def monitor(broker: Broker) -> Monitor:
+    """Create the monitor `muons`."""
+    made = a_monitor()
+    await broker.monitors.create(made)
+    return made
