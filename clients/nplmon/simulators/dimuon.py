@@ -111,7 +111,7 @@ def sample(rng: np.random.Generator, events: int) -> NDArray[np.float32]:
 
     Raises
     ------
-    ValueError
+    SimulationError
         If `events` is negative.
 
     Examples
@@ -146,7 +146,7 @@ def sample_resonance(
 
     Raises
     ------
-    ValueError
+    SimulationError
         If `mass` is outside 70 to 3000 GeV or `width` outside 0 to mass / 10.
 
     Examples
@@ -174,7 +174,7 @@ def sample_mixture(
 
     Raises
     ------
-    ValueError
+    SimulationError
         If `fraction` is outside 0 to 1.
 
     Examples

@@ -113,13 +113,20 @@ _RAPIDITY_MASSES = np.geomspace(MASS_LOW, MASS_HIGH, 24)
 _RAPIDITY_STEPS = 256
 
 
+def _rapidity_bound(mass: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Largest |y|: both partons must have x < 1, and the muons must stay inside their cut."""
+    return np.minimum(np.log(SQRT_S / mass), RAPIDITY_MAXIMUM)
+
+
 @cache
 def _rapidity_table() -> NDArray[np.float64]:
     """Quantiles of the rapidity at each of a few masses (rows); columns are equal steps of probability."""
-    rapidity = np.linspace(-RAPIDITY_MAXIMUM, RAPIDITY_MAXIMUM, 961)
-    cumulative = _integral(mass_density(_RAPIDITY_MASSES[:, None], rapidity[None, :]), rapidity)
     probability = np.linspace(0, 1, _RAPIDITY_STEPS + 1)
-    return np.stack([np.interp(probability, row, rapidity) for row in cumulative])
+    rows = []
+    for mass, bound in zip(_RAPIDITY_MASSES, _rapidity_bound(_RAPIDITY_MASSES), strict=True):
+        rapidity = np.linspace(-bound, bound, 961)
+        rows.append(np.interp(probability, _integral(mass_density(mass, rapidity), rapidity), rapidity))
+    return np.stack(rows)
 
 
 def rapidity(rng: np.random.Generator, mass: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -132,7 +139,9 @@ def rapidity(rng: np.random.Generator, mass: NDArray[np.float64]) -> NDArray[np.
     below = step.astype(np.intp)
     flat = row * (_RAPIDITY_STEPS + 1) + below
     low, high = table.ravel()[flat], table.ravel()[flat + 1]
-    drawn: NDArray[np.float64] = low + (step - below) * (high - low)
+    # The row below in mass reaches a little beyond the bound of this mass.
+    bound = _rapidity_bound(mass)
+    drawn: NDArray[np.float64] = np.clip(low + (step - below) * (high - low), -bound, bound)
     return drawn
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["positive_count", "within"]
+__all__ = ["SimulationError", "positive_count", "within"]
+
+
+class SimulationError(ValueError):
+    """A setting of a simulation is impossible."""
 
 
 def positive_count(name: str, value: int) -> None:
@@ -12,19 +16,12 @@ def positive_count(name: str, value: int) -> None:
 
     Raises
     ------
-    ValueError
+    SimulationError
         If `value` is below zero.
-
-    Examples
-    --------
-    >>> positive_count("events", -1)
-    Traceback (most recent call last):
-        ...
-    ValueError: events is -1: give 0 or more
     """
     if value < 0:
         msg = f"{name} is {value}: give 0 or more"
-        raise ValueError(msg)
+        raise SimulationError(msg)
 
 
 def within(name: str, value: float, low: float, high: float, unit: str = "") -> None:
@@ -32,17 +29,10 @@ def within(name: str, value: float, low: float, high: float, unit: str = "") -> 
 
     Raises
     ------
-    ValueError
+    SimulationError
         If it lies outside.
-
-    Examples
-    --------
-    >>> within("fraction", 1.5, 0, 1)
-    Traceback (most recent call last):
-        ...
-    ValueError: fraction is 1.5: give a value from 0 to 1
     """
     if not low <= value <= high:
         limit = f"{low:g} or more" if math.isinf(high) else f"a value from {low:g} to {high:g}"
         msg = f"{name} is {value:g}: give {limit}{f' {unit}' if unit else ''}"
-        raise ValueError(msg)
+        raise SimulationError(msg)

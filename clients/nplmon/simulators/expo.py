@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nplmon.simulators.errors import positive_count, within
+from nplmon.simulators.errors import SimulationError, positive_count, within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +70,7 @@ def sample(rng: np.random.Generator, events: int) -> NDArray[np.float32]:
 
     Raises
     ------
-    ValueError
+    SimulationError
         If `events` is negative.
 
     Examples
@@ -100,7 +100,7 @@ def sample_signal(rng: np.random.Generator, events: int, signal: str = "bulk") -
 
     Raises
     ------
-    ValueError
+    SimulationError
         If the signal is unknown or `events` negative.
 
     Examples
@@ -146,7 +146,7 @@ def sample_chunk(
 
     Raises
     ------
-    ValueError
+    SimulationError
         If the signal is unknown, or `expected` or `strength` negative.
 
     Examples
@@ -155,8 +155,8 @@ def sample_chunk(
     >>> sample_chunk(np.random.default_rng(1), 2000, "13", fluctuate=False).shape
     (2013, 1)
     """
-    within("expected", expected, 0.0, np.inf)
-    within("strength", strength, 0.0, np.inf)
+    within("expected", expected, 0.0, 1e9)
+    within("strength", strength, 0.0, 1000.0)
     added = 0.0 if signal is None else strength * _known(signal).fraction * expected
     background, extra = (int(rng.poisson(mean)) if fluctuate else round(mean) for mean in (expected, added))
     if signal is None or extra == 0:
@@ -191,5 +191,5 @@ def signal_density(x: NDArray[np.floating], signal: str = "bulk") -> NDArray[np.
 def _known(signal: str) -> Signal:
     if signal not in SIGNALS:
         msg = f"signal is {signal!r}: choose one of {', '.join(SIGNALS)}"
-        raise ValueError(msg)
+        raise SimulationError(msg)
     return SIGNALS[signal]

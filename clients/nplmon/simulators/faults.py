@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from nplmon.simulators.errors import within
+from nplmon.simulators.errors import SimulationError, within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class DeadSector:
 
     Raises
     ------
-    ValueError
+    SimulationError
         If the sector does not name two features of the sample.
 
     Examples
@@ -63,7 +63,7 @@ class DeadSector:
         _columns(self.features, tuple(self.sector))
         if len(self.sector) != 2:
             msg = f"the sector names {len(self.sector)} features: name two"
-            raise ValueError(msg)
+            raise SimulationError(msg)
 
     def __call__(
         self, rng: np.random.Generator, events: NDArray[np.float32], strength: float, /
@@ -203,7 +203,7 @@ class PileUpDrift:
         self, rng: np.random.Generator, events: NDArray[np.float32], strength: float, /
     ) -> NDArray[np.float32]:
         """Add the energy of this chunk's pile-up."""
-        within("strength", strength, 0.0, np.inf)
+        within("strength", strength, 0.0, 1e6)
         extra = np.float32(strength) * rng.standard_exponential((len(events), 1), dtype=np.float32)
         result = events.copy()
         result[:, _columns(self.features, self.raised)] += extra
@@ -215,5 +215,5 @@ def _columns(features: Sequence[str], names: Sequence[str]) -> list[int]:
     for name in names:
         if name not in features:
             msg = f"no feature {name!r}: choose from {', '.join(features)}"
-            raise ValueError(msg)
+            raise SimulationError(msg)
     return [features.index(name) for name in names]

@@ -52,7 +52,7 @@ def sample(rng: np.random.Generator, events: int) -> NDArray[np.float32]:
 
     Raises
     ------
-    ValueError
+    SimulationError
         If `events` is negative.
 
     Examples
@@ -70,7 +70,7 @@ def sample_signal(rng: np.random.Generator, events: int) -> NDArray[np.float32]:
 
     Raises
     ------
-    ValueError
+    SimulationError
         If `events` is negative.
     """
     return _joined(rng, events, signal=True)
@@ -81,7 +81,7 @@ def sample_mixture(rng: np.random.Generator, events: int, *, fraction: float) ->
 
     Raises
     ------
-    ValueError
+    SimulationError
         If `fraction` is outside 0 to 1 or `events` negative.
     """
     positive_count("events", events)
@@ -97,7 +97,7 @@ def blocks(
 
     Raises
     ------
-    ValueError
+    SimulationError
         If `events` is negative or `size` below 1.
 
     Examples

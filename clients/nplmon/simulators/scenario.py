@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from nplmon.simulators import dimuon, expo, level1
-from nplmon.simulators.errors import positive_count, within
+from nplmon.simulators.errors import SimulationError, positive_count, within
 from nplmon.simulators.faults import (
     DeadSector,
     EfficiencyLoss,
@@ -161,20 +161,30 @@ class Scenario:
         strength: float | None = None,
         fluctuate: bool = False,
     ) -> Iterator[Chunk]:
-        """Yield chunks one by one, drawn when asked for; without `count` it never ends.
+        """Give chunks one by one, drawn when asked for; without `count` it never ends.
 
-        `first` is the number of the first chunk to yield; the rest as in `chunk`.
+        `first` is the number of the first chunk; the rest as in `chunk`.
+
+        Raises
+        ------
+        SimulationError
+            At once, not at the first disturbed chunk, if a number is out of range.
 
         Examples
         --------
         >>> [c.anomalous for c in scenario("expo-13").chunks(3, events=100, start=3)]
         [False, False, True]
         """
+        begins = self.start if start is None else start
+        positive_count("events", self.events if events is None else events)
+        within("first", first, 1, np.inf)
+        within("start", begins, 1, np.inf)
+        self.chunk(begins, seed=seed, events=0, start=begins, strength=strength)
         numbers = itertools.count(first) if count is None else range(first, first + count)
-        for number in numbers:
-            yield self.chunk(
-                number, seed=seed, events=events, start=start, strength=strength, fluctuate=fluctuate
-            )
+        return (
+            self.chunk(number, seed=seed, events=events, start=start, strength=strength, fluctuate=fluctuate)
+            for number in numbers
+        )
 
     def _generator(self, seed: int, number: int) -> np.random.Generator:
         positive_count("seed", seed)
@@ -186,7 +196,7 @@ def scenario(name: str) -> Scenario:
 
     Raises
     ------
-    ValueError
+    SimulationError
         If there is none of this name.
 
     Examples
@@ -196,7 +206,7 @@ def scenario(name: str) -> Scenario:
     """
     if name not in SCENARIOS:
         msg = f"no scenario {name!r}: choose one of {', '.join(SCENARIOS)}"
-        raise ValueError(msg)
+        raise SimulationError(msg)
     return SCENARIOS[name]
 
 
