@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from tests.broker.samples import a_fit, a_monitor, admit, fitted, keys_of, lease, save
 
-from nplmon.broker import Broker, EpochMoved, MonitorExists, RunsOpen, UnknownMonitor
+from nplmon.broker import Broker, EpochMoved, MonitorExists, RunsOpen, UnknownMonitor, monitors
+from nplmon.broker.keys import MonitorKeys
 from nplmon.broker.messages import Monitor
 
 pytestmark = pytest.mark.anyio
@@ -140,7 +141,27 @@ async def test_late_work_does_not_touch_a_monitor_created_again(broker: Broker, 
     assert await broker.leases.finish("t1", again, a_fit(again)) == "finished"
 
 
-async def test_a_deletion_sees_runs_opened_meanwhile(broker: Broker, monitor: Monitor) -> None:
+@pytest.mark.parametrize(("epoch", "runs"), [(1, []), (1, [b"8"]), (1, [b"7", b"8"]), (2, [b"7"])])
+async def test_a_deletion_with_an_old_reading_deletes_nothing(
+    broker: Broker, monitor: Monitor, epoch: int, runs: list[bytes]
+) -> None:
+    """The keys to delete are named beforehand; a run opened meanwhile would be left behind."""
+    await admit(broker)
+    before, keys = await keys_of(broker), MonitorKeys("muons")
+    status = await monitors.delete(
+        broker.connection,
+        monitor=keys.monitor,
+        runs=keys.runs,
+        others=keys.fixed,
+        epoch=epoch,
+        updates=keys.updates,
+        names=runs,
+    )
+    assert status == b"moved"
+    assert await keys_of(broker) == before
+
+
+async def test_a_deletion_while_runs_are_opened_leaves_no_key(broker: Broker, monitor: Monitor) -> None:
     async def open_runs() -> None:
         for i in range(40):
             await admit(broker, "c", run=f"r{i}")
