@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nplmon.client.conversation import Answer, Call
 from nplmon.client.decoding import Json, decode, encode
+from nplmon.client.errors import UnexpectedAnswer
 from nplmon.client.npy import NpyBody
 from nplmon.client.records import (
     AlarmPolicy,
@@ -314,7 +315,13 @@ def _record(kind: type[R]) -> Callable[[Answer], R]:
 
 
 def _records(kind: type[R], member: str) -> Callable[[Answer], tuple[R, ...]]:
-    return lambda answer: tuple(decode(kind, item) for item in answer.json()[member])
+    def read(answer: Answer) -> tuple[R, ...]:
+        said = answer.json()
+        if not isinstance(said, dict) or not isinstance(said.get(member), list):
+            raise UnexpectedAnswer(f"the answer has no list {member!r}; is this address an nplmon service?")
+        return tuple(decode(kind, item) for item in said[member])
+
+    return read
 
 
 def _receipt(answer: Answer) -> Receipt:

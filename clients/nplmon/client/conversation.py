@@ -72,11 +72,15 @@ class Call(Generic[T]):
         request = http.build_request(
             self.method, self.path, params=params, headers=self.headers, json=self.json, timeout=timeout
         )
-        if self.body is not None:
-            request.headers["Content-Type"] = CONTENT_TYPE
-            request.headers["Content-Length"] = str(self.body.length)
-            request.stream = self.body
-        return request
+        if self.body is None:
+            return request
+        # A request built without content reads its empty body at once; a new one streams ours.
+        headers = request.headers.copy()
+        headers["Content-Type"] = CONTENT_TYPE
+        headers["Content-Length"] = str(self.body.length)
+        return httpx.Request(
+            request.method, request.url, headers=headers, stream=self.body, extensions=request.extensions
+        )
 
 
 @dataclass(frozen=True)

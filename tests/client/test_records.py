@@ -1,0 +1,45 @@
+"""The client's own records against the messages of the service."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import msgspec
+import pytest
+
+from nplmon.broker import messages
+from nplmon.client import records
+
+# Of no use outside the service.
+INTERNAL = {"Snapshot": {"log_normalisation"}}
+# The client's own.
+ADDED = {"Receipt": {"duplicate"}}
+NAMES = {"Kernel": "KernelSettings"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Reference",
+        "Kernel",
+        "AlarmPolicy",
+        "Monitor",
+        "Run",
+        "Receipt",
+        "Statistic",
+        "Alarm",
+        "FeatureRatio",
+        "Snapshot",
+        "HistoryEntry",
+        "Death",
+    ],
+)
+def test_a_record_has_the_members_of_its_message(name: str) -> None:
+    record = getattr(records, name)
+    message = getattr(messages, NAMES.get(name, name))
+    ours = {f.metadata.get("name", f.name): f for f in dataclasses.fields(record)}
+    theirs = {f.encode_name: f for f in msgspec.structs.fields(message)}
+    assert set(ours) - ADDED.get(name, set()) == set(theirs) - INTERNAL.get(name, set())
+    for member, field in theirs.items():
+        if member in ours and ours[member].default is not dataclasses.MISSING and not field.required:
+            assert ours[member].default == field.default
