@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 FEATURES = ("pt", "eta")
+JSON = "application/json"
 NPY = "application/x-npy"
 ARROW = "application/vnd.apache.arrow.stream"
 PUSH = "/v1/monitors/m/runs/r/chunks"

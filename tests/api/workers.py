@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +38,14 @@ class Workers:
             fits.append(fit)
         return fits
 
-    async def apply(self, run: str = "r", values: list[float] | None = None, **members: Any) -> Snapshot:
+    async def apply(
+        self,
+        run: str = "r",
+        values: list[float] | None = None,
+        projection: bytes | None = None,
+        drop_fits: Sequence[int] = (),
+        **members: Any,
+    ) -> Snapshot:
         """Apply what is finished; `values` are the t_agg of the entries."""
         before = await self.broker.statistics.snapshot("m", run)
         previous = 0 if before is None else before.sequence
@@ -97,9 +104,9 @@ class Workers:
             snapshot=snapshot,
             state=b"state",
             history=history,
-            projection=None,
+            projection=projection,
             drop_payloads=[],
-            drop_fits=[],
+            drop_fits=drop_fits,
         )
         assert saved == "saved"
         return snapshot

@@ -140,7 +140,7 @@ def chunk_digest(payload: bytes, features: tuple[str, ...]) -> str:
     Examples
     --------
     >>> chunk_digest(b"", ("pt",))[:8]
-    'efd1c434'
+    'e75b11da'
     """
     digest = hashlib.sha256(payload)
     digest.update("\0".join(features).encode())

@@ -285,10 +285,12 @@ def _check_weights(weights: NDArray[np.float64], count: int) -> None:
             f"{weights[row]} in row {row}",
             "Weights must be finite and at least 0.",
         )
+    with np.errstate(over="ignore"):
+        total = float(weights.sum())
     effective = effective_events(weights)
-    if effective < EVENTS_NEEDED or not np.isfinite(weights.sum()):
+    if effective < EVENTS_NEEDED or not np.isfinite(total):
         raise _bad_weights(
-            f"The weights leave N_eff = {effective:.4g} effective events; {EVENTS_NEEDED} are needed.",
+            f"The weights sum to {total:.4g} with N_eff = {effective:.4g}; N_eff >= {EVENTS_NEEDED} is needed.",
             effective,
             "Send more events, or more even weights.",
         )

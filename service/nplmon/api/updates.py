@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from fastapi import APIRouter
 from fastapi.sse import EventSourceResponse, format_sse_event
+from starlette.responses import StreamingResponse
 
 from nplmon.api.context import InContext
 from nplmon.api.metrics import EVENTS_ROUTE
@@ -32,7 +33,8 @@ router = APIRouter(tags=["statistics"])
 
 @router.get(
     EVENTS_ROUTE,
-    response_class=EventSourceResponse,
+    # Not EventSourceResponse: FastAPI would put a queue between the generator and the reader.
+    response_class=StreamingResponse,
     responses={200: {"description": "Server-sent events `statistic`", "content": {"text/event-stream": {}}}},
 )
 async def follow(context: InContext, monitor: MonitorPath, run: RunQuery = None) -> EventSourceResponse:

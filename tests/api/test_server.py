@@ -1,0 +1,226 @@
+"""The server as a process: event streams, signals, the store going and coming."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.api.bodies import NPY, PUSH, check_problem, events, npy
+from tests.api.workers import Workers
+
+from nplmon.api.server import masked, serve
+from nplmon.broker import Broker
+from nplmon.broker.embedded import EmbeddedStore
+from nplmon.broker.messages import Alarm
+from nplmon.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+PROGRAM = "from nplmon.api import serve; from nplmon.settings import Settings; serve(Settings())"
+
+
+class Process:
+    """`serve` in a process of its own."""
+
+    def __init__(self, redis_url: str) -> None:
+        environment = {
+            **os.environ,
+            "NPLMON_REDIS_URL": redis_url,
+            "NPLMON_PORT": "0",
+            "NPLMON_LOG_FORMAT": "json",
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", PROGRAM], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stderr is not None
+        self.lines: list[dict[str, Any]] = []
+        while "address" not in (line := json.loads(self.process.stderr.readline())):
+            self.lines.append(line)
+        self.lines.append(line)
+        self.address: str = line["address"]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        _, rest = self.process.communicate(timeout=20)
+        assert "Traceback" not in rest, rest
+        return self.process.returncode
+
+
+@pytest.fixture
+def process(redis_url: str) -> Iterator[Process]:
+    process = Process(redis_url)
+    yield process
+    if process.process.poll() is None:
+        assert process.stop() == 0
+
+
+@pytest.fixture
+async def client(process: Process) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=process.address, timeout=20) as client:
+        yield client
+
+
+@asynccontextmanager
+async def following(client: httpx.AsyncClient, path: str = "/v1/monitors/m/events") -> AsyncIterator[Any]:
+    """Give a coroutine that waits for the next event and gives (id, event, data)."""
+    async with client.stream("GET", path) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = answer.aiter_lines()
+
+        async def following_event() -> tuple[str, str, dict[str, Any]]:
+            members: dict[str, str] = {}
+            async with asyncio.timeout(10):
+                async for line in lines:
+                    name, _, value = line.partition(": ")
+                    if line:
+                        members[name] = value
+                    elif "data" in members:
+                        return members["id"], members["event"], json.loads(members["data"])
+                    else:
+                        members = {}
+            raise EOFError
+
+        yield following_event
+
+
+async def push(client: httpx.AsyncClient, seed: int = 1, path: str = PUSH) -> httpx.Response:
+    return await client.post(path, content=npy(events(20, seed)), headers={"Content-Type": NPY})
+
+
+async def test_snapshots_are_sent_as_they_change(
+    client: httpx.AsyncClient, monitor: dict[str, Any], workers: Workers
+) -> None:
+    await push(client)
+    await workers.finish()
+    await workers.apply(effect_size=0.5)
+    async with following(client) as event:
+        number, kind, snapshot = await event()
+        assert (number, kind, snapshot["sequence"], snapshot["effect_size"]) == ("1", "statistic", 1, 0.5)
+        assert "features" not in snapshot
+        await push(client, 2)
+        await workers.finish()
+        began = time.monotonic()
+        await workers.apply()
+        number, _, snapshot = await event()
+        assert (number, snapshot["sequence"]) == ("2", 2)
+        assert time.monotonic() - began < 2, "the news came by the channel, not by looking again"
+        # Without ?run=, the stream goes on with the run opened last.
+        await push(client, 3, "/v1/monitors/m/runs/s/chunks")
+        await workers.finish()
+        await workers.apply("s")
+        assert (await event())[2]["run"] == "s"
+
+
+async def test_slow_reader_gets_the_newest(
+    client: httpx.AsyncClient, monitor: dict[str, Any], workers: Workers, process: Process
+) -> None:
+    """A reader that does not read makes nobody wait, and no snapshot of the past waits for it in the server.
+
+    Each snapshot is made larger than the sockets' buffers together, so that the first write already blocks.
+    """
+    host, port = process.address.removeprefix("http://").split(":")
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect((host, int(port)))
+        slow.sendall(b"GET /v1/monitors/m/events?run=r HTTP/1.1\r\nHost: x\r\n\r\n")
+        note = "x" * 8_000_000
+        await push(client, 0)
+        async with following(client) as event:
+            for sequence in range(1, 6):
+                await workers.finish()
+                await workers.apply(alarm=Alarm(rule=note))
+                assert (await event())[2]["sequence"] == sequence
+                await push(client, sequence)
+        slow.settimeout(10)
+        received = bytearray()
+        while b'"sequence":5' not in received:
+            piece = await asyncio.to_thread(slow.recv, 1_000_000)
+            assert piece
+            received += piece
+    sent = [number for number in range(1, 6) if f"id: {number}\n".encode() in received]
+    assert len(sent) <= 2, f"snapshots {sent} were queued"
+
+
+async def test_stream_ends_with_its_monitor(client: httpx.AsyncClient, monitor: dict[str, Any]) -> None:
+    async with following(client) as event:
+        await client.delete("/v1/monitors/m")
+        with pytest.raises(EOFError):
+            await event()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_signal_ends_streams_and_process(
+    client: httpx.AsyncClient, monitor: dict[str, Any], process: Process, number: int
+) -> None:
+    async with following(client) as event:
+        began = time.monotonic()
+        code = asyncio.create_task(asyncio.to_thread(process.stop, number))
+        with pytest.raises(EOFError):
+            await event()
+        assert await code == 0
+        assert time.monotonic() - began < 5
+
+
+def test_address_and_store_are_logged_once_it_listens(process: Process, redis_url: str) -> None:
+    (line,) = process.lines
+    assert (line["event"], line["role"], line["store"]) == ("listening", "api", redis_url)
+    assert httpx.get(f"{process.address}/healthz").status_code == 200
+
+
+@pytest.mark.slow
+async def test_store_may_come_later_go_and_come_back(tmp_path: Path) -> None:
+    """The process starts without its store; accepted chunks are there after the store was away."""
+    store = EmbeddedStore(tmp_path)
+    process = Process(store.url)
+    try:
+        async with httpx.AsyncClient(base_url=process.address, timeout=20) as client:
+            assert (await client.get("/readyz")).status_code == 503
+            check_problem(await push(client), 503, "store-unreachable", "store")
+            store.start()
+            assert (await client.get("/readyz")).status_code == 200
+            await client.put(
+                "/v1/references/sm?features=pt,eta", content=npy(events(500)), headers={"Content-Type": NPY}
+            )
+            await client.post("/v1/monitors", json={"name": "m", "reference": "sm"})
+            assert (await push(client)).status_code == 202
+            broker = Broker.connect(store.url)
+            workers = Workers(broker)
+            async with following(client) as event:
+                await asyncio.to_thread(store.stop)
+                assert (await client.get("/readyz")).status_code == 503
+                check_problem(await push(client, 2), 503, "store-unreachable", "store")
+                await asyncio.to_thread(store.start)
+                assert (await push(client)).status_code == 200, "the first chunk survived"
+                await workers.finish()
+                await workers.apply()
+                assert (await event())[2]["sequence"] == 1, "the open stream goes on"
+            await broker.close()
+        assert process.stop() == 0
+    finally:
+        if process.process.poll() is None:
+            process.process.kill()
+            process.process.communicate()
+        store.stop()
+
+
+def test_store_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="NPLMON_REDIS_URL"):
+        serve(Settings(redis_url=None))
+
+
+def test_password_is_masked() -> None:
+    assert masked("redis://:secret@h:1/0") == "redis://:***@h:1/0"
+    assert masked("unix:///run/valkey.sock") == "unix:///run/valkey.sock"
