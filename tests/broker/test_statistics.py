@@ -7,6 +7,7 @@ import pytest
 from tests.broker.samples import a_fit, a_line, a_monitor, a_snapshot, admit, fitted, keys_of, lease, save
 
 from nplmon.broker import Broker
+from nplmon.broker.embedded import EmbeddedStore
 from nplmon.broker.messages import Fit, Monitor
 
 pytestmark = pytest.mark.anyio
@@ -174,6 +175,17 @@ async def test_updates_name_the_runs_and_end_with_the_monitor(broker: Broker, mo
     await broker.monitors.delete("muons")
     await asyncio.wait_for(listening, 5.0)
     assert seen == ["7", "7"]
+
+
+async def test_updates_end_when_the_broker_is_closed(
+    store: EmbeddedStore, broker: Broker, monitor: Monitor
+) -> None:
+    other = Broker.connect(store.url)
+    listening = asyncio.create_task(anext(other.statistics.updates("muons")))
+    await asyncio.sleep(0.05)
+    await other.close()
+    with pytest.raises(StopAsyncIteration):
+        await asyncio.wait_for(listening, 5.0)
 
 
 async def test_a_listener_may_leave_at_any_time(broker: Broker, monitor: Monitor) -> None:

@@ -32,6 +32,7 @@ class Connection:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self.closed = False
 
     async def ask(self, command: str, *arguments: str | float | bytes | memoryview) -> Any:  # noqa: ANN401 (each command has its own kind of reply)
         """Run one command; text in the reply is bytes.
@@ -72,7 +73,8 @@ class Connection:
         return self._redis.pubsub(ignore_subscribe_messages=True)
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; subscriptions end within a second."""
+        self.closed = True
         await self._redis.aclose()
 
 

@@ -291,7 +291,7 @@ class Statistics:
         return news
 
     async def updates(self, monitor: str) -> AsyncIterator[str]:
-        """Give the name of each run whose snapshot changed, as it changes; ends when the monitor is deleted.
+        """Give the name of each run whose snapshot changed, as it changes; ends with the monitor or the broker.
 
         The subscription begins with the first step of the iteration. News may be missed while the store is
         unreachable, so a reader also looks at the snapshot from time to time.
@@ -299,7 +299,11 @@ class Statistics:
         listener = self._connection.subscription()
         try:
             await listener.subscribe(MonitorKeys(monitor).updates)
-            async for message in listener.listen():
+            # A closed connection would be opened again by the subscription, hence the look at it now and then.
+            while not self._connection.closed:
+                message = await listener.get_message(timeout=1.0)
+                if message is None:
+                    continue
                 if not message["data"]:
                     return
                 yield message["data"].decode()
