@@ -42,6 +42,17 @@ def test_each_signal_has_its_density(rng, signal):
     assert np.sqrt(len(events)) * _distance_to(events, density) < 1.95
 
 
+def test_the_signals_are_the_published_ones():
+    """Place, width and N_S/N; the excess is x^2 e^-x / 2, of mean 3."""
+    assert {name: tuple(signal) for name, signal in expo.SIGNALS.items()} == {
+        "bulk": (1.6, 0.16, 4.5e-2),
+        "tail": (6.4, 0.16, 5e-3),
+        "extreme-tail": (9.0, 0.16, 2.5e-3),
+        "excess": (3.0, 0.0, 4.5e-2),
+        "13": (4.0, 0.64, 13 / 2000),
+    }
+
+
 @pytest.mark.parametrize(
     ("signal", "events"), [("bulk", 90), ("tail", 10), ("extreme-tail", 5), ("excess", 90), ("13", 13)]
 )

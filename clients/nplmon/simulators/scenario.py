@@ -294,7 +294,7 @@ SCENARIOS = {
             "dimuon-resonance",
             "pairs of muons with a narrow resonance at 300 GeV",
             _resonance,
-            0.02,
+            0.01,
             "fraction of the events from the resonance",
         ),
         _dimuon(
