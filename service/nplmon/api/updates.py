@@ -79,7 +79,7 @@ class Watch:
 class Updates:
     """Wakes readers and gives each the newest snapshot.
 
-    Nothing is queued: a reader fetches the newest snapshot when its last write is done, so one that is slow
+    Nothing is queued: a reader fetches the newest snapshot when its last write is under way, so one that is slow
     skips what it missed and costs nobody anything.
     """
 
