@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import structlog
 import uvicorn
 
 from nplmon.api.app import create_app
@@ -157,6 +159,8 @@ def sample(events: int, seed: int = 0, features: int = 2) -> np.ndarray:
 @contextmanager
 def served(directory: Path, **settings: int) -> Iterator[Service]:
     """Serve the interface over a store in `directory` on a free port."""
+    # The service's log lines would mix with what commands print in this process.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     store = EmbeddedStore(directory)
     store.start()
     try:
@@ -179,3 +183,4 @@ def served(directory: Path, **settings: int) -> Iterator[Service]:
             thread.join(20)
     finally:
         store.stop()
+        structlog.reset_defaults()
