@@ -172,14 +172,14 @@ def test_watch_shows_the_run_and_survives_an_absent_service(
     from nplmon.cli import watch
     from nplmon.client import Unreachable
 
-    receipts = [client.push(monitor, "r", sample(5, seed)) for seed in range(2)]
-    service.apply(monitor, "r", receipts, updated_at=1.0)
     looks = 0
 
     def pause(_: float) -> None:
         nonlocal looks
         looks += 1
         if looks == 1:
+            receipts = [client.push(monitor, "r", sample(5, seed)) for seed in range(2)]
+            service.apply(monitor, "r", receipts, updated_at=1.0)
             client.push(monitor, "r", sample(5, 9))
         elif looks == 2:
             monkeypatch.setattr(Client, "perform", lambda *_: (_ for _ in ()).throw(Unreachable("gone")))
@@ -190,5 +190,6 @@ def test_watch_shows_the_run_and_survives_an_absent_service(
     monkeypatch.setenv("COLUMNS", "120")
     ended = nplmon("watch", monitor)
     assert ended.code == 0, ended.err
+    assert ended.err == f"{monitor} has no runs yet; waiting for its first chunk\n"
     for words in ("3 ± 1.25", "t_agg of the last 2 chunks", "ok: no alarm", "STALE", "gone; trying again"):
         assert words in ended.out

@@ -258,6 +258,8 @@ def test_wrong_arguments_are_told_before_anything_is_sent() -> None:
     with Client("http://127.0.0.1:9", deadline=0.2) as client:
         with pytest.raises(TypeError, match="dtype <U1"):
             client.push("m", "r", [["a", "b"]])
+        with pytest.raises(ValueError, match="chunk id 'é' is not a name"):
+            client.push("m", "r", sample(1), chunk="é")
         with pytest.raises(ValueError, match="time zone"):
             client.push("m", "r", sample(1), source_time=dt.datetime(2026, 1, 1))  # noqa: DTZ001  # the point
     with pytest.raises(ClientError, match="http://HOST:PORT"):

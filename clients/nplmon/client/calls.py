@@ -7,6 +7,7 @@ opened last; `features` names the columns of `events` where they are not in the 
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,7 @@ from nplmon.client.records import (
 )
 
 R = TypeVar("R")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +215,18 @@ def push(
 
 
 def push_chunk(monitor: str, run: str, chunk: Chunk) -> Call[Receipt]:
-    """Push a `Chunk`."""
+    """Push a `Chunk`.
+
+    Raises
+    ------
+    ValueError
+        If its id is not a name of the interface.
+    """
+    if _NAME.fullmatch(chunk.id) is None:
+        raise ValueError(
+            f"chunk id {chunk.id!r:.140} is not a name; use 1 to 128 letters, digits, '.', '_' or '-', "
+            "beginning with a letter or digit"
+        )
     headers = {"Nplmon-Chunk-Id": chunk.id}
     if chunk.exposure is not None:
         headers["Nplmon-Exposure"] = repr(float(chunk.exposure))

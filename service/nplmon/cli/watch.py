@@ -13,7 +13,7 @@ from nplmon.cli.display import panel
 from nplmon.cli.options import ChosenRun, MonitorName, Url
 
 if TYPE_CHECKING:
-    from nplmon.client import HistoryEntry
+    from nplmon.client import Client, HistoryEntry, Status
 
 _HISTORY = 60
 
@@ -32,15 +32,15 @@ def watch(
 ) -> None:
     """Watch a run live in the terminal until Ctrl-C.
 
-    Without --run it goes on to the next run when one is opened. When the service is away, the last numbers
-    stay, with their age, until it is back.
+    Without --run it waits for the first run, and goes on to the next when one is opened. When the service is
+    away, the last numbers stay, with their age, until it is back.
     """
     from rich.live import Live
 
     from nplmon.client import Unavailable
 
     with connect(url) as client:
-        status = client.statistic(monitor, run)
+        status = _first(client, monitor, run, interval)
         past: Sequence[HistoryEntry] = ()
         trouble = ""
         with Live(panel(status, (), time.time()), auto_refresh=False, screen=False) as live:
@@ -59,3 +59,20 @@ def watch(
                     time.sleep(interval)
             except KeyboardInterrupt:
                 pass
+
+
+def _first(client: Client, monitor: str, run: str | None, interval: float) -> Status:
+    """Look until there is a run."""
+    from nplmon.client import UnknownRun
+
+    told = False
+    while True:
+        try:
+            return client.statistic(monitor, run)
+        except UnknownRun:
+            if run is not None:
+                raise
+        if not told:
+            typer.echo(f"{monitor} has no runs yet; waiting for its first chunk", err=True)
+            told = True
+        time.sleep(interval)
