@@ -36,6 +36,7 @@ def wait_for_sigterm(role: str) -> None:
     note(role, "started")
     while not stop.wait(0.05) or asked(f"{role}-stubborn"):
         time.sleep(0.01)
+    note(role, "stopping")
     time.sleep(0.1)  # whoever does not wait for us is then seen in the journal
     note(role, "stopped")
 

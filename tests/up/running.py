@@ -14,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 FAKE = [sys.executable, str(ROOT / "tests" / "up" / "fake_up.py")]
-REAL = [sys.executable, "-m", "nplmon.cli", "up"]
+REAL = [sys.executable, "-c", "import nplmon.cli; nplmon.cli.main()", "up"]
 
 
 def wait_until(true: Callable[[], object], what: str, seconds: float = 20.0) -> None:
@@ -63,12 +63,12 @@ class Up:
         record: dict[str, Any] = json.loads((self.data_dir / "up.json").read_text(encoding="utf-8"))
         return record
 
-    def journal(self, what: str) -> list[tuple[str, int]]:
-        """Give role and process id of each line "started" or "stopped", in order."""
+    def journal(self, *what: str) -> list[tuple[str, int]]:
+        """Give role and process id of each line with one of these events, in order."""
         path = self.playground / "journal"
         lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
         return [
-            (role, int(pid)) for role, event, pid in (line.split() for line in lines if line) if event == what
+            (role, int(pid)) for role, event, pid in (line.split() for line in lines if line) if event in what
         ]
 
     def wait_ready(self, seconds: float = 20.0) -> None:

@@ -62,3 +62,16 @@ def test_it_is_bounded_and_the_child_writes_on(tmp_path: Path) -> None:
     assert all(size <= 10_000 + len(line) for size in kept)
     assert b"\0" not in log.path.read_bytes()  # the child appends: no hole at the start
     os.close(child)
+
+
+def test_a_file_that_somebody_emptied_or_removed_is_followed_on(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "trainer.log")
+    log.path.write_text("x" * 1000 + "\n", encoding="utf-8")
+    log.follow()
+    log.path.write_text('{"level": "error", "event": "new"}\n', encoding="utf-8")
+    assert [record["event"] for record in log.follow()] == ["new"]
+    log.path.unlink()
+    assert log.follow() == []
+    os.close(log.open_for_child())
+    log.path.write_text('{"level": "error", "event": "newer"}\n', encoding="utf-8")
+    assert [record["event"] for record in log.follow()] == ["newer"]

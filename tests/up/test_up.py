@@ -32,8 +32,8 @@ def test_it_says_where_it_is_and_ctrl_c_stops_all_in_order(start: Start, data_di
 
     up.press_ctrl_c()
     assert up.wait_end() == 0
-    stopped = [role for role, _ in up.journal("stopped")]
-    assert stopped == ["api", "trainer", "trainer", "aggregator"]
+    way = [role for role, _ in up.journal("stopping", "stopped")]
+    assert way == ["api"] * 2 + ["trainer"] * 4 + ["aggregator"] * 2
     assert store.pid is None
     assert not (data_dir / "up.json").exists()
     assert "Traceback" not in up.said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -48,9 +49,15 @@ class LogFile:
             The records with level warning, error or critical, as written.
         """
         loud: list[dict[str, Any]] = []
-        with self.path.open("rb") as file:
-            file.seek(self._offset)
-            written = file.read()
+        try:
+            with self.path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self._offset:  # somebody else emptied it
+                    self._offset = 0
+                file.seek(self._offset)
+                written = file.read()
+        except FileNotFoundError:  # somebody removed it; the next child makes a new one
+            self._offset = 0
+            return []
         self._offset += len(written)
         *lines, self._rest = (self._rest + written).split(b"\n")
         for line in lines:
@@ -65,7 +72,9 @@ class LogFile:
 
     def _set_aside(self) -> None:
         # Copy and empty, because the child keeps its descriptor; lines that fall between the two are lost.
-        shutil.copyfile(self.path, self.path.with_name(self.path.name + ".1"))
+        # On a full disk the copy fails; emptying is then all the more needed.
+        with contextlib.suppress(OSError):
+            shutil.copyfile(self.path, self.path.with_name(self.path.name + ".1"))
         os.truncate(self.path, 0)
         self._offset = 0
 

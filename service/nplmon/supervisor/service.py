@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -17,8 +18,10 @@ from nplmon.supervisor.lock import DataDirectoryLock
 from nplmon.supervisor.logfile import LogFile
 from nplmon.supervisor.port import authority, claim_port, is_loopback
 from nplmon.supervisor.process import RoleProcess
-from nplmon.supervisor.signs import SignsOfLife
 from nplmon.supervisor.store import Store, masked
+
+if TYPE_CHECKING:
+    from nplmon.supervisor.signs import SignsOfLife
 
 ROLES: Mapping[str, str] = {
     "api": "nplmon.api:serve",
@@ -120,26 +123,22 @@ class Service:
             logs=str(self._data_dir / "logs"),
         )
         read_end, write_end = os.pipe()  # the lifeline: see nplmon.supervisor.child
-        signs = SignsOfLife(api, self._store.url, self._settings.host)
         try:
             self._processes = self._make_processes(api, port, read_end)
-            tasks = [process.start() for process in self._processes]
+            tasks: list[asyncio.Task[Any]] = [process.start() for process in self._processes]
             tasks.append(asyncio.create_task(self._report()))
             tasks.append(asyncio.create_task(self._store.watch()))
-            tasks.append(asyncio.create_task(self._attend(signs, addresses, record, began)))
+            tasks.append(asyncio.create_task(self._attend(addresses, record, began)))
             tasks.append(asyncio.create_task(self._wait_for_signal()))
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 await self._stop_roles()
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await _end(tasks)
             for task in done:
                 task.result()  # raises what ended the service, if it was not a signal
         finally:
             record.unlink(missing_ok=True)
-            await signs.close()
             os.close(write_end)
             os.close(read_end)
 
@@ -176,7 +175,17 @@ class Service:
             )
         return processes
 
-    async def _attend(self, signs: SignsOfLife, addresses: Addresses, record: Path, began: float) -> None:
+    async def _attend(self, addresses: Addresses, record: Path, began: float) -> None:
+        # Imported only now, because the children are on their way now and start while we import.
+        from nplmon.supervisor.signs import SignsOfLife  # noqa: PLC0415
+
+        signs = SignsOfLife(addresses.api, self._store.url, self._settings.host)
+        try:
+            await self._attend_to(signs, addresses, record, began)
+        finally:
+            await signs.close()
+
+    async def _attend_to(self, signs: SignsOfLife, addresses: Addresses, record: Path, began: float) -> None:
         """Announce the service when it is ready, and keep the record of its addresses true."""
         clock = asyncio.get_running_loop().time
         ready = warned = False
@@ -188,7 +197,7 @@ class Service:
                 if not missing:
                     ready = True
                     addresses = replace(addresses, metrics=addresses.metrics | known)
-                    addresses.write(record)
+                    self._record(addresses, record)
                     for process in self._processes:
                         process.mark_ready()
                     self._announce(addresses, clock() - began)
@@ -199,8 +208,14 @@ class Service:
                 for name, address in known.items() - addresses.metrics.items():
                     self._speak.info("child is up", child=name, metrics=address)
                 addresses = replace(addresses, metrics=addresses.metrics | known)
-                addresses.write(record)
+                self._record(addresses, record)
             await asyncio.sleep(1.0 if ready else 0.05)
+
+    def _record(self, addresses: Addresses, path: Path) -> None:
+        try:
+            addresses.write(path)
+        except OSError as error:  # a full disk is no reason to stop
+            self._speak.warning("addresses cannot be written", path=str(path), error=str(error))
 
     async def _report(self) -> None:
         while True:
@@ -234,6 +249,15 @@ class Service:
             for process in self._processes:
                 process.hold()
                 process.signal(signal.SIGKILL)
+
+
+async def _end(tasks: list[asyncio.Task[Any]]) -> None:
+    """Cancel until all are done: up to Python 3.11, asyncio.wait_for in the store's client can lose a cancel."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.5)
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import httpx
+import msgspec
 
 from nplmon.broker import Broker, BrokerError
 from nplmon.supervisor.port import authority
@@ -47,7 +48,7 @@ class SignsOfLife:
         """
         try:
             workers = await self._broker.workers.all()
-        except BrokerError:
+        except (BrokerError, msgspec.MsgspecError):  # no store now, or a worker of another version in it
             return {}
         ports = {worker.pid: worker.metrics_port for worker in workers}
         return {

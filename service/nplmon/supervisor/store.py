@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0
 """How long a given store may take to answer at the start, in s."""
-EMBEDDED_PATIENCE = 60.0
-"""How long the embedded store may take to read its append-only file, in s."""
 
 
 def masked(url: str) -> str:
@@ -76,7 +74,7 @@ class Store:
 
         try:
             self._embedded = EmbeddedStore(self._data_dir)
-            await asyncio.to_thread(self._embedded.start, EMBEDDED_PATIENCE)
+            await asyncio.to_thread(self._embedded.start)
         except (BrokerError, OSError) as error:
             raise SupervisorError(f"embedded store does not start in {self._data_dir}: {error}") from error
         self._url = self._embedded.url
@@ -118,7 +116,7 @@ class Store:
             speak.error("the store does not answer", error=complaint)
             try:
                 # Harmless where it lives and was only slow: then this waits for it.
-                await asyncio.to_thread(self._embedded.start, EMBEDDED_PATIENCE)
+                await asyncio.to_thread(self._embedded.start)
             except (BrokerError, OSError) as error:
                 speak.error("the store does not start", error=str(error))
             else:
