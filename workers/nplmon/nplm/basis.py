@@ -190,7 +190,7 @@ def prepare(
     Raises
     ------
     ValueError
-        If a feature is constant or a setting is out of range.
+        If a feature is constant or not finite, or a setting is out of range.
 
     Examples
     --------
@@ -199,20 +199,34 @@ def prepare(
     >>> basis.features(np.array([[1.0], [2.0]])).shape == (2, basis.size)
     True
     """
+    if not (lambda_ > 0 and centres > 0 and (sigma is None or sigma > 0) and 0 < sigma_quantile < 1):
+        raise ValueError(
+            f"lambda {lambda_}, centres {centres}, sigma {sigma}, sigma_quantile {sigma_quantile}: "
+            "give positive ones, and a quantile below 1"
+        )
     count = len(events)
     v = np.ones(count) if weights is None else np.asarray(weights, dtype=np.float64)
     total = float(v.sum())
+    spread = np.ptp(
+        events[v > 0], axis=0
+    )  # exact, where a rounded mean leaves a constant a deviation of 1e-17
+    if not np.isfinite(spread).all():
+        raise ValueError(
+            f"feature {int(np.argmin(np.isfinite(spread)))} of the reference is not finite: remove such events"
+        )
+    if not np.all(spread > 0):
+        raise ValueError(f"feature {int(np.argmin(spread))} of the reference is constant: remove it")
     mean = np.average(events, axis=0, weights=v).astype(np.float64)
     scale = np.sqrt(np.average((events - mean) ** 2, axis=0, weights=v)).astype(np.float64)
-    if not np.all(scale > 0):
-        raise ValueError(f"feature {int(np.argmin(scale))} of the reference is constant: remove it")
     x = standardise(events, mean, scale)
     rng = np.random.default_rng(seed)
     share = None if weights is None else v / total
+    available = int(np.count_nonzero(v))
     if sigma is None:
-        pairs = rng.choice(count, size=min(PAIR_SAMPLE, count), replace=False, p=share)
+        pairs = rng.choice(count, size=min(PAIR_SAMPLE, available), replace=False, p=share)
         sigma = float(np.quantile(pdist(x[pairs]), sigma_quantile))
-    available = count if weights is None else int(np.count_nonzero(v))
+        if sigma == 0:
+            raise ValueError(f"the {sigma_quantile} quantile of the pair distances is 0: give sigma")
     c = x[rng.choice(count, size=min(centres, available), replace=False, p=share)]
 
     e, u = linalg.eigh(gaussian_kernel(c, c, sigma))

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
 DIRECT_SIZE = 64  # up to here forming and factorising the Hessian is cheaper than conjugate gradients
 MAX_NEWTON_STEPS = 50
+VIOLENT_STEPS = 25  # after these, a chunk beyond doubt is no longer refined
 MAX_HALVINGS = 60
 CONJUGATE_STEPS_SHARE = (
     8  # size / 8 conjugate steps, of two passes each, cost about as much as the direct solution
 )
 BLOCK_ROWS = 16_384
 ROUNDING = 1e-9  # of the loss: what float32 features leave uncertain in it
+LOOSE = 1e-3  # of t: the resolution that float32 always reaches, whatever the tolerance asked for
 TINY = 1e-300
 
 
@@ -49,7 +51,8 @@ class Fitted:
     iterations:
         Newton steps taken.
     resolution:
-        How far t may still be from its value at the minimum: its change over the last Newton step, predicted.
+        How far t may still be from its value at the minimum: its change over the last Newton step, predicted. Above
+        the tolerance only where t is enormous (see `PreparedReference.fit`).
     """
 
     coefficients: NDArray[np.float64]
@@ -106,6 +109,10 @@ class PreparedReference:
         Sums over the reference are of e^f - 1, small where the data agree, so that float32 features leave t right
         to about 1e-6; the known sums at f = 0 come from the eigenbasis in float64.
 
+        Where most data lie outside the reference, the minimum is at |f| of thousands and Newton's steps are
+        short. -2 L bounds t at the minimum from below at every step, and t under H0 has a mean of at most r; once
+        -2 L exceeds 10 r + 1000 and the steps are many, the fit is returned as it stands, with its resolution.
+
         Parameters
         ----------
         events:
@@ -117,9 +124,14 @@ class PreparedReference:
 
         Raises
         ------
+        ValueError
+            If there are no events, they have another number of features or are not finite, or `expected` is not
+            positive.
         FitError
             If the loss cannot be brought down to its minimum; the message says where it stopped.
         """
+        self._check(events, expected)
+        beyond_doubt = 10 * self.basis.size + 1000
         psi_d = torch.from_numpy(self.basis.features(events)).to(self.device)
         w = expected / self.basis.sum_weights
         penalty = self.basis.penalty(len(events))
@@ -153,10 +165,14 @@ class PreparedReference:
             a, f, loss = a_new, f_new, new
             if halvings == 0 and change <= tolerance * max(1.0, 2 * abs(loss)):
                 break
+            if step >= VIOLENT_STEPS and -2 * loss > beyond_doubt:
+                break
         else:
-            raise FitError(
-                f"not converged in {MAX_NEWTON_STEPS} Newton steps: t may still change by {change:.3g}"
-            )
+            if change > LOOSE * max(1.0, 2 * abs(loss)):
+                raise FitError(
+                    f"not converged in {MAX_NEWTON_STEPS} Newton steps: t, now {-2 * loss:.6g} or more, may still "
+                    f"change by {change:.3g}; a larger lambda than {self.basis.lambda_:g} makes the fit easier"
+                )
         return Fitted(
             coefficients=a.cpu().numpy(),
             score=score.cpu().numpy(),
@@ -164,6 +180,18 @@ class PreparedReference:
             iterations=step,
             resolution=change,
         )
+
+    def _check(self, events: NDArray[np.floating], expected: float) -> None:
+        features = self.basis.mean.size
+        if events.ndim != 2 or events.shape[1] != features:
+            raise ValueError(f"events of shape {events.shape}: give (N, {features}), as the reference has")
+        if not len(events):
+            raise ValueError("0 events: a chunk needs at least one; leave out an empty one")
+        if not np.isfinite(events).all():
+            bad = int(np.flatnonzero(~np.isfinite(events).all(axis=1))[0])
+            raise ValueError(f"event {bad} is not finite: {events[bad].tolist()}; remove such events")
+        if not (np.isfinite(expected) and expected > 0):
+            raise ValueError(f"an expected count of {expected}: give a positive one")
 
     def _along(self, a: torch.Tensor) -> torch.Tensor:
         """Psi a, float64 (N_R,)."""
