@@ -64,7 +64,6 @@ class Trainer:
         self._metrics = metrics
         self._held: dict[str, Lease] = {}
         self._lost: set[str] = set()
-        self._monitors: dict[tuple[str, int], Monitor] = {}
         self._references: dict[str, PreparedReference] = {}
         self._next_take_over = 0.0
 
@@ -155,7 +154,8 @@ class Trainer:
         receipt = lease.receipt
         if lease.payload is None:
             raise LookupError("the events of this chunk are not in the store")
-        monitor = await self._monitor(receipt.monitor, receipt.monitor_epoch)
+        # Read each time: a monitor deleted and made again begins at the same epoch with other settings.
+        monitor = await self._broker.monitors.at(receipt.monitor, receipt.monitor_epoch)
         reference = await self._reference(monitor)
         events = np.frombuffer(lease.payload, dtype="<f4").reshape(receipt.events, len(monitor.features))
         expected = float(receipt.events)
@@ -188,11 +188,6 @@ class Trainer:
                 log.warning("a result waits for the store", error=str(error))
                 await asyncio.sleep(STORE_RETRY_SECONDS)
         return "lost"
-
-    async def _monitor(self, name: str, epoch: int) -> Monitor:
-        if (name, epoch) not in self._monitors:
-            self._monitors[name, epoch] = await self._broker.monitors.at(name, epoch)
-        return self._monitors[name, epoch]
 
     async def _reference(self, monitor: Monitor) -> PreparedReference:
         prepared = await self._prepared.get(monitor)
