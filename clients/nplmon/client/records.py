@@ -107,7 +107,7 @@ class Statistic:
     """One test statistic with its null, threshold and state; one that is invalid has no p-value."""
 
     kind: str
-    value: float
+    value: float | None
     state: str
     p: float | None = None
     z: float | None = None

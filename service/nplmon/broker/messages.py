@@ -152,7 +152,8 @@ class Statistic(Message, frozen=True, kw_only=True):
     """One test statistic with its null, its threshold and its state. Nothing that is invalid carries a p-value."""
 
     kind: StatisticKind
-    value: float
+    value: float | None
+    """None where it is invalid."""
     state: StatisticState
     p: float | None = None
     z: float | None = None

@@ -115,7 +115,7 @@ def statistics_table(snapshot: Snapshot) -> Table:
         style = _STYLES[snapshot.alarm.level] if kind == main else None
         table.add_row(
             kind,
-            f"{s.value:.6g}",
+            number(s.value, 6),
             null,
             number(s.threshold),
             number(s.p, 3),
@@ -143,7 +143,8 @@ def panel(status: Status, history: Sequence[HistoryEntry], now: float, trouble: 
     if status.snapshot is not None:
         kind = main_kind(status.snapshot)
         parts += [Text(), statistics_table(status.snapshot)]
-        values = [e.statistics[kind].value for e in history if kind is not None and kind in e.statistics]
+        found = [e.statistics[kind].value for e in history if kind is not None and kind in e.statistics]
+        values = [value for value in found if value is not None]
         if values:
             parts += [Text(), Text(f"{kind} of the last {len(values[-60:])} chunks  {sparkline(values)}")]
     if trouble:
