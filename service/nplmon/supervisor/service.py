@@ -147,9 +147,10 @@ class Service:
         names["aggregator"] = "aggregator"
         first = self._settings.metrics_port
         threads = self._settings.threads
-        if threads == 0 and self._trainers > 1:
-            # Each trainer alone would take every core, and together they would wait for each other.
-            threads = max(1, (os.cpu_count() or 1) // self._trainers)
+        if threads == 0:
+            # Each trainer alone would take every core, and together with the aggregator, the API and the store
+            # they would wait for each other: fits of two threads on two shared cores took three times as long.
+            threads = max(1, ((os.cpu_count() or 2) - 1) // self._trainers)
         processes = []
         for index, (name, role) in enumerate(names.items()):
             settings = self._settings.model_copy(
@@ -265,4 +266,9 @@ def _environment(settings: Settings) -> dict[str, str]:
     environment = {
         f"NPLMON_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_none=True).items()
     }
-    return os.environ | environment | {"PYTHONUNBUFFERED": "1"}
+    # numpy's linear algebra reads its number of threads before any of our code runs.
+    blas = {
+        "OMP_NUM_THREADS": str(max(1, settings.threads)),
+        "OPENBLAS_NUM_THREADS": str(max(1, settings.threads)),
+    }
+    return blas | os.environ | environment | {"PYTHONUNBUFFERED": "1"}
