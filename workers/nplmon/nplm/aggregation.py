@@ -16,6 +16,7 @@ numpy and scipy only.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -265,6 +266,7 @@ class Aggregation:
         header = {
             "format": FORMAT,
             "mode": self.mode,
+            "basis": _digest(self.basis),
             "scalars": {name: getattr(self, name) for name in _SCALARS},
         }
         arrays = {
@@ -291,27 +293,35 @@ class Aggregation:
         Raises
         ------
         StateError
-            If the bytes are of another version, reference or mode, or the events are not those of the state.
+            If the bytes are no state, or one of another version, reference or mode, or the events are not those of
+            the state. The run is then as it was.
         """
-        arrays = safetensors.numpy.load(body)
-        header = json.loads(arrays["header"].tobytes())
-        found = header["format"], header["mode"]
+        try:
+            arrays = safetensors.numpy.load(body)
+            header = json.loads(arrays["header"].tobytes())
+            found, scalars = (header["format"], header["mode"]), header["scalars"]
+            same_basis = header["basis"] == _digest(self.basis)
+        except (safetensors.SafetensorError, KeyError, ValueError) as error:
+            raise StateError(f"{len(body)} bytes are no saved state ({error}): reset the run") from error
         if found != (FORMAT, self.mode):
             raise StateError(
                 f"a state saved as {found} cannot continue as {(FORMAT, self.mode)}: reset the run"
             )
-        if (
-            arrays["log_reference"].shape != self._log_reference.shape
-            or arrays["score"].size != self.basis.size
-        ):
+        if not same_basis or arrays["log_reference"].shape != self._log_reference.shape:
             raise StateError("the saved state belongs to another reference or eigenbasis: reset the run")
+        count = sum(len(events) for events in kept_chunks)
+        if count != scalars["kept"]:
+            raise StateError(f"the saved state has {scalars['kept']} kept events, not {count}: reset the run")
         for name in _SCALARS:
-            setattr(self, name, header["scalars"][name])
-        expected, self.kept = self.kept, 0
+            setattr(self, name, scalars[name])
+        self._event_buffer, self.kept = self._event_buffer[:0], 0
         for events in kept_chunks:
             self._append_features(self.basis.features(events))
-        if self.kept != expected:
-            raise StateError(f"the saved state has {expected} kept events, not {self.kept}: reset the run")
         self._score, self._weighted_mean = arrays["score"], arrays["weighted_mean"]
         self._log_reference, self._log_events = arrays["log_reference"], arrays["log_events"]
         self._models, self._log_weights = arrays["models"], arrays["log_weights"]
+
+
+def _digest(basis: Basis) -> str:
+    """Tell apart eigenbases of the same size: their components, and so all coefficients, mean other things."""
+    return hashlib.sha256(basis.second_moment.tobytes() + basis.mean_feature.tobytes()).hexdigest()[:32]

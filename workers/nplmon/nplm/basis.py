@@ -48,7 +48,7 @@ def basis_key(
     Examples
     --------
     >>> basis_key(("x",), 1000, 1e-6, None, 0.9, 0)[:8]
-    '0fb6e8fc'
+    '3779835b'
     """
     settings = [FORMAT, list(features), centres, lambda_, sigma, None if sigma else sigma_quantile, seed]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]

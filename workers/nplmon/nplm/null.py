@@ -42,7 +42,7 @@ class ChiSquareSum:
     --------
     >>> null = ChiSquareSum(np.ones(1), np.full(1, 10.0))
     >>> f"{null.tail(50.0):.4e}", f"{null.quantile(null.tail(50.0)):.6f}"
-    ('2.6690e-07', '50.000000')
+    ('2.6691e-07', '50.000000')
     """
 
     weights: NDArray[np.float64]
