@@ -45,13 +45,19 @@ class Connection:
             If it refuses writes.
         """
         run: Any = self._redis.execute_command
+        task = asyncio.current_task()
+        cancellations = task.cancelling() if task is not None else 0
         try:
-            return await run(command, *arguments)
+            reply = await run(command, *arguments)
         except RedisError as error:
             ours = translated(error)
             if ours is error:
                 raise
             raise ours from error
+        if task is not None and task.cancelling() > cancellations:
+            # Up to Python 3.11, asyncio.wait_for (redis-py sends with it) can swallow a cancellation.
+            raise asyncio.CancelledError
+        return reply
 
     async def alive(self) -> None:
         """Ask for a sign of life, without the patience of other commands.

@@ -61,7 +61,7 @@ class Screen:
     def show(self, status: Status, history: Sequence[HistoryEntry]) -> None:
         """Bring the screen up to date."""
         done = len(history)
-        phase = "ordinary chunks" if done < self._stream.ordinary else "anomalous chunks"
+        phase = "ordinary chunks" if done <= self._stream.ordinary else "anomalous chunks"
         if self._console.is_terminal:
             self._progress.update(
                 self._task, completed=done, description=phase if done else "preparing the reference"

@@ -19,7 +19,7 @@ ORDINARY = ANOMALOUS = 20
 REFERENCE_EVENTS = 100_000
 SIMULATED_CHUNK = 1_000
 """Events in a chunk: 40 of them stay inside the exposure budget of half the reference."""
-RESONANCE = 0.02
+RESONANCE = 0.01
 REAL_CHUNK = 5_000
 SEED = 1
 

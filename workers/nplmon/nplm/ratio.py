@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import safetensors.numpy
-from scipy import special
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +56,7 @@ class AveragedRatio:
         f = basis.features(x).astype(np.float64) @ self.coefficients.T
         if self.form == "projection":
             return np.asarray(f[:, 0] - self.log_normalisation)
-        average = special.logsumexp(f + self.log_weights, axis=1) - special.logsumexp(self.log_weights)
+        average = np.logaddexp.reduce(f + self.log_weights, axis=1) - np.logaddexp.reduce(self.log_weights)
         return np.asarray(average - self.log_normalisation)
 
     def to_bytes(self) -> bytes:
