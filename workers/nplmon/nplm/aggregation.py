@@ -40,7 +40,6 @@ FORMAT: Final = "nplmon-aggregation-1"
 _SCALARS: Final = (
     "chunks",
     "expected",
-    "expected_squares",
     "last_expected",
     "events",
     "kept",
@@ -48,8 +47,6 @@ _SCALARS: Final = (
     "t_sum",
     "t_frozen",
     "frozen_chunks",
-    "frozen_expected",
-    "frozen_squares",
 )
 
 
@@ -122,12 +119,15 @@ class Aggregation:
         self.events = 0
         self.expected = 0.0
         self.t_chunk = self.t_sum = self.t_frozen = 0.0
-        self.expected_squares = self.last_expected = 0.0
-        self.frozen_chunks, self.frozen_expected, self.frozen_squares = 0, 0.0, 0.0
+        self.last_expected = 0.0
+        self.frozen_chunks = 0
         self.kept = 0
         """Events kept for t_agg."""
         self._score = np.zeros(basis.size)
         self._weighted_mean = np.zeros(basis.size)
+        # Of h_kj = lam_k mu_j / curvature: sums weighted with lam_k of h and h^2, and the plain sum of 2 h - h^2.
+        self._h, self._h_squared, self._shrinkage = np.zeros((3, basis.size))
+        self._frozen_weights = np.empty(0)
         self._log_reference = np.full(count, -np.inf)
         self._log_events = np.empty(0)
         self._event_buffer = np.empty((0, basis.size), dtype=np.float32)
@@ -164,10 +164,13 @@ class Aggregation:
         self._score += score
         curvature = expected * self.basis.second_moment + self.basis.penalty(len(events))
         self._weighted_mean += expected * score / curvature
+        h = expected * self.basis.second_moment / curvature
+        self._h += expected * h
+        self._h_squared += expected * h**2
+        self._shrinkage += 2 * h - h**2
         self.chunks += 1
         self.events += len(events)
         self.expected += expected
-        self.expected_squares += expected**2
         self.last_expected = expected
         self.t_chunk = statistic
         self.t_sum += statistic
@@ -199,8 +202,8 @@ class Aggregation:
     def _freeze(self) -> None:
         if self.chunks:
             self.t_frozen = self._t_agg()
+            self._frozen_weights = self._null_aggregated().weights
         self.frozen_chunks = max(self.chunks, 1)
-        self.frozen_expected, self.frozen_squares = self.expected, self.expected_squares
         self._event_buffer, self._models = np.empty((0, self.basis.size), np.float32), self._models[:0]
         self._log_events, self._log_weights, self.kept = np.empty(0), np.empty(0), 0
 
@@ -232,30 +235,35 @@ class Aggregation:
         mean = self._weighted_mean / self.expected
         return float(2 * self._score @ mean - self.expected * self.basis.second_moment @ mean**2)
 
+    def _null_aggregated(self) -> ChiSquareSum:
+        return self._nulls.aggregated(self.expected, self._h / self.expected, self._h_squared / self.expected)
+
     def statistics(self) -> dict[Kind, TestStatistic]:
         """Give all statistics with their nulls; empty before the first chunk."""
         if not self.chunks:
             return {}
-        mean_chunk = self.expected_squares / self.expected
-        aggregated = self._nulls.aggregated(self.expected, mean_chunk)
+        h, h_squared = self._h / self.expected, self._h_squared / self.expected
+        aggregated = self._null_aggregated()
         result: dict[Kind, TestStatistic] = {
             "t_chunk": TestStatistic(
                 value=self.t_chunk, null=self._nulls.chunk(self.last_expected), chunks=self.chunks
             ),
             "t_ref": TestStatistic(
                 value=self._t_ref(),
-                null=self._nulls.divergence(self.expected, mean_chunk),
+                null=self._nulls.divergence(self.expected, h, h_squared),
                 chunks=self.chunks,
             ),
             "t_score": TestStatistic(value=self._t_score(), null=aggregated, chunks=self.chunks),
             "t_sum": TestStatistic(
-                value=self.t_sum, null=self._nulls.total(self.expected, self.chunks), chunks=self.chunks
+                value=self.t_sum,
+                null=self._nulls.total(self.expected, self.chunks, self._shrinkage, h, h_squared),
+                chunks=self.chunks,
             ),
         }
         if not self.frozen:
             result["t_agg"] = TestStatistic(value=self._t_agg(), null=aggregated, chunks=self.chunks)
-        elif self.frozen_expected:
-            null = self._nulls.aggregated(self.frozen_expected, self.frozen_squares / self.frozen_expected)
+        elif self._frozen_weights.size:
+            null = ChiSquareSum(self._frozen_weights, np.ones_like(self._frozen_weights))
             result["t_agg"] = TestStatistic(
                 value=self.t_frozen, null=null, chunks=self.frozen_chunks, frozen=True
             )
@@ -272,6 +280,10 @@ class Aggregation:
         arrays = {
             "score": self._score,
             "weighted_mean": self._weighted_mean,
+            "h": self._h,
+            "h_squared": self._h_squared,
+            "shrinkage": self._shrinkage,
+            "frozen_weights": self._frozen_weights,
             "log_reference": self._log_reference,
             "log_events": self._log_events,
             "models": self._models,
@@ -318,6 +330,8 @@ class Aggregation:
         for events in kept_chunks:
             self._append_features(self.basis.features(events))
         self._score, self._weighted_mean = arrays["score"], arrays["weighted_mean"]
+        self._h, self._h_squared = arrays["h"], arrays["h_squared"]
+        self._shrinkage, self._frozen_weights = arrays["shrinkage"], arrays["frozen_weights"]
         self._log_reference, self._log_events = arrays["log_reference"], arrays["log_events"]
         self._models, self._log_weights = arrays["models"], arrays["log_weights"]
 

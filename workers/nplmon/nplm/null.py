@@ -207,43 +207,71 @@ class Nulls:
 
     def chunk(self, expected: float) -> ChiSquareSum:
         r"""Null of one chunk's t: :math:`\sum_j s_j (1 + \lambda_k / N_{eff}) Z_j^2`."""
-        return self._sum("test", expected, 1 + expected / self.basis.effective_events)
+        mu = self.basis.second_moment
+        h = expected * mu / (expected * mu + self.basis.penalty(expected))
+        return self.aggregated(expected, h, h**2)
 
-    def aggregated(self, expected: float, mean_chunk: float) -> ChiSquareSum:
-        r"""Null of t_agg and of t_score: :math:`\sum_j s_j (1 + \Lambda / N_{eff}) Z_j^2`.
+    def aggregated(
+        self, expected: float, h: NDArray[np.float64], h_squared: NDArray[np.float64]
+    ) -> ChiSquareSum:
+        r"""Null of t_agg and of t_score, for chunks of any sizes; :math:`\langle \rangle` weights them by exposure.
+
+        With :math:`h_{kj} = \lambda_k \mu_j / (\lambda_k \mu_j + \Lambda_k^{pen})` the weights are
+        :math:`2 \langle h \rangle - \langle h^2 \rangle`, and the reference's error adds
+        :math:`(2 \langle h \rangle - \langle h \rangle^2) \Lambda / N_{eff}`; for equal chunks
+        :math:`s_j (1 + \Lambda / N_{eff})`. The mean is exact; a component of weight
+        :math:`-Var(h)`, absent for equal chunks, is folded into it.
 
         Parameters
         ----------
         expected:
             Lambda, the sum of the chunks' expected counts.
-        mean_chunk:
-            The size that stands for all chunks: sum lam_k^2 / sum lam_k, since each enters with its weight.
+        h, h_squared:
+            The means of h_kj and of its square over the chunks, weighted with lam_k, float64 (r,).
         """
-        return self._sum("test", mean_chunk, 1 + expected / self.basis.effective_events)
+        return self._sum(2 * h - h_squared + self._exposure(expected) * (2 * h - h**2))
 
-    def divergence(self, expected: float, mean_chunk: float) -> ChiSquareSum:
-        r"""Null of t_ref: the same with :math:`h_j^2`, the learned ratio's divergence from 1."""
-        return self._sum("divergence", mean_chunk, 1 + expected / self.basis.effective_events)
+    def divergence(
+        self, expected: float, h: NDArray[np.float64], h_squared: NDArray[np.float64]
+    ) -> ChiSquareSum:
+        r"""Null of t_ref: the same with the learned ratio's divergence from 1, :math:`\langle h^2 \rangle`."""
+        return self._sum(h_squared + self._exposure(expected) * h**2)
 
-    def total(self, expected: float, chunks: int) -> ChiSquareSum:
-        """Null of t_sum: `chunks` independent terms, of which one direction carries the reference's error."""
-        single = self._sum("test", expected / chunks, 1.0)
-        shared = 1 + expected / self.basis.effective_events
-        return (
-            ChiSquareSum(
-                np.concatenate([single.weights, shared * single.weights]),
-                np.concatenate([(chunks - 1) * single.degrees, single.degrees]),
-            )
-            if chunks > 1
-            else ChiSquareSum(shared * single.weights, single.degrees)
+    def total(
+        self,
+        expected: float,
+        chunks: int,
+        shrinkage: NDArray[np.float64],
+        h: NDArray[np.float64],
+        h_squared: NDArray[np.float64],
+    ) -> ChiSquareSum:
+        """Null of t_sum: `chunks` independent terms, of which one direction carries the reference's error.
+
+        Parameters
+        ----------
+        expected, h, h_squared:
+            As for `aggregated`.
+        chunks:
+            n.
+        shrinkage:
+            The plain sum of s_kj = 2 h_kj - h_kj^2 over the chunks, float64 (r,).
+        """
+        mean = shrinkage / chunks
+        shared = self._sum(mean + self._exposure(expected) * (2 * h - h_squared))
+        if chunks == 1:
+            return shared
+        single = self._sum(mean)
+        return ChiSquareSum(
+            np.concatenate([single.weights, shared.weights]),
+            np.concatenate([(chunks - 1) * single.degrees, shared.degrees]),
         )
 
-    def _sum(self, kind: Literal["test", "divergence"], chunk: float, factor: float) -> ChiSquareSum:
-        mu = self.basis.second_moment
-        h = chunk * mu / (chunk * mu + self.basis.penalty(chunk))
-        s = 2 * h - h**2 if kind == "test" else h**2
+    def _exposure(self, expected: float) -> float:
+        return expected / self.basis.effective_events
+
+    def _sum(self, s: NDArray[np.float64]) -> ChiSquareSum:
         if self.mode == "shape":
-            m = self.basis.mean_feature * np.sqrt(s / mu)
+            m = self.basis.mean_feature * np.sqrt(s / self.basis.second_moment)
             s = np.asarray(linalg.eigvalsh(np.diag(s) - np.outer(m, m)), dtype=np.float64)
         s = s[s > NEGLIGIBLE * s.max()]
-        return ChiSquareSum(factor * s, np.ones_like(s))
+        return ChiSquareSum(s, np.ones_like(s))
