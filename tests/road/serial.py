@@ -1,0 +1,42 @@
+"""The statistics of a run in one process and one thread, chunk after chunk: `python serial.py DIRECTORY`.
+
+The directory holds `reference.npy` and the chunks as `NAME.npy`. Each line of input is one run, `{"kernel", "order"}`:
+the settings of the kernel and the names of its chunks; the line of output gives the values of the statistics after each.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nplmon.nplm.aggregation import Aggregation
+from nplmon.nplm.basis import prepare
+from nplmon.nplm.fit import PreparedReference
+
+
+def statistics(directory: Path, kernel: dict[str, Any], order: list[str]) -> list[dict[str, float]]:
+    """Give the value of each statistic after each chunk."""
+    reference = np.load(directory / "reference.npy")
+    basis = prepare(reference, lambda_=kernel.pop("lambda"), **kernel)
+    features = basis.features(reference)
+    prepared = PreparedReference(basis, features)
+    run = Aggregation(basis, features, None, "shape", event_cap=200_000)
+    values = []
+    for name in order:
+        events = np.load(directory / f"{name}.npy")
+        expected = float(len(events))
+        fitted = prepared.fit(events, expected)
+        run.apply(fitted.coefficients, fitted.score, fitted.statistic, expected, events)
+        values.append({kind: one.value for kind, one in run.statistics().items()})
+    return values
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for line in sys.stdin:
+        print(json.dumps(statistics(Path(sys.argv[1]), **json.loads(line))), flush=True)
