@@ -1,7 +1,7 @@
 """The statistics of a run in one process and one thread, chunk after chunk: `python serial.py DIRECTORY`.
 
 The directory holds `reference.npy` and the chunks as `NAME.npy`. Each line of input is one run, `{"kernel", "order"}`:
-the settings of the kernel and the names of its chunks; the line of output gives the values of the statistics after each.
+the settings of the kernel and the names of its chunks; the line of output gives the statistics after each of them.
 """
 
 from __future__ import annotations
