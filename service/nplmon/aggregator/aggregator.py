@@ -10,17 +10,19 @@ import structlog
 
 from nplmon.aggregator.ledger import Ledger
 from nplmon.aggregator.state import SavedState
-from nplmon.broker import BrokerError, StoreFull, StoreUnreachable
+from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonitor, UnknownRun
 from nplmon.broker.messages import Fit
+from nplmon.nplm.errors import StateError
 
 if TYPE_CHECKING:
     from nplmon.aggregator.metrics import AggregatorMetrics
     from nplmon.broker import Broker
-    from nplmon.broker.messages import Run
+    from nplmon.broker.messages import Run, Snapshot
     from nplmon.prepared import PreparedReferences
     from nplmon.settings import Settings
 
-HOLD_SECONDS = 10.0
+HOLD_SECONDS = 5.0
+"""A monitor whose aggregator gives no sign for this long is free for another."""
 BLOCK_SECONDS = 1.0
 """How long to wait for news; also how soon a new monitor is seen and a stop is heard."""
 STORE_RETRY_SECONDS = 0.5
@@ -56,6 +58,8 @@ class Aggregator:
         self._fences: dict[str, int] = {}
         self._ledgers: dict[tuple[str, str], Ledger] = {}
         self._cursors: dict[str, str] = {}
+        self._shown: dict[str, tuple[str, int]] = {}
+        """Run and epoch whose statistics are exported, by monitor."""
 
     @property
     def monitors(self) -> int:
@@ -68,7 +72,10 @@ class Aggregator:
         try:
             while not stop.is_set():
                 try:
-                    await self._broker.statistics.wait_done(self._cursors, BLOCK_SECONDS)
+                    cursors = dict(self._cursors)
+                    await self._broker.statistics.wait_done(cursors, BLOCK_SECONDS)
+                    # Not those of monitors dropped meanwhile.
+                    self._cursors |= {name: cursors[name] for name in cursors.keys() & self._cursors.keys()}
                     # All monitors, not only those with news: a wake-up may have been missed.
                     for monitor in list(self._fences):
                         await self._advance(monitor)
@@ -98,6 +105,7 @@ class Aggregator:
                         self._drop(name)
                     elif self._fences.get(name) != fence:
                         self._drop(name)
+                        # Before anything is applied, or an old snapshot could hide a new one.
                         await self._show_saved(name)
                         self._fences[name] = fence
                         self._cursors[name] = "0-0"
@@ -107,6 +115,8 @@ class Aggregator:
                     self._drop(name)
             except (StoreUnreachable, StoreFull) as error:
                 log.warning("holds not renewed", error=str(error))
+            except Exception as error:  # without this task nothing would be saved any more, silently
+                log.exception("holds not renewed", error=str(error))
             await asyncio.sleep(BLOCK_SECONDS)
 
     def _drop(self, monitor: str) -> None:
@@ -115,19 +125,37 @@ class Aggregator:
         self._cursors.pop(monitor, None)
         for key in [key for key in self._ledgers if key[0] == monitor]:
             del self._ledgers[key]
+        self._hide(monitor)
+
+    def _show(self, snapshot: Snapshot) -> None:
+        self._metrics.show(snapshot)
+        self._shown[snapshot.monitor] = (snapshot.run, snapshot.run_epoch)
+
+    def _hide(self, monitor: str) -> None:
         self._metrics.forget(monitor)
+        self._shown.pop(monitor, None)
 
     async def _show_saved(self, monitor: str) -> None:
-        run = await self._broker.runs.latest(monitor)
-        if run is not None:
-            snapshot = await self._broker.statistics.snapshot(monitor, run.name)
-            if snapshot is not None:
-                self._metrics.show(snapshot)
+        try:
+            run = await self._broker.runs.latest(monitor)
+            snapshot = None if run is None else await self._broker.statistics.snapshot(monitor, run.name)
+        except (UnknownMonitor, UnknownRun):
+            return  # deleted meanwhile
+        if snapshot is not None:
+            self._show(snapshot)
 
     async def _advance(self, monitor: str) -> None:
         """Apply what is ready in all runs of one monitor."""
         behind = 0
-        for newest, run in enumerate(await self._broker.runs.all(monitor)):
+        try:
+            runs = await self._broker.runs.all(monitor)
+        except UnknownMonitor:
+            self._drop(monitor)
+            return
+        for newest, run in enumerate(runs):
+            if not newest and not run.applied + run.dead and monitor in self._shown:
+                # A run just opened or reset: the alarm of another must not look like its own.
+                self._hide(monitor)
             waiting = run.accepted - run.applied - run.dead
             behind += waiting
             if not waiting:
@@ -140,11 +168,20 @@ class Aggregator:
                 raise
             except Exception as error:  # one run that cannot go on must not stop the others
                 self._ledgers.pop((monitor, run.name), None)
+                if await self._superseded(run):
+                    log.info("run reset or deleted meanwhile", monitor=monitor, run=run.name)
+                    continue
                 self._metrics.failures.labels(monitor, "exception").inc()
                 log.exception("run not advanced", monitor=monitor, run=run.name, error=str(error))
                 await asyncio.sleep(STORE_RETRY_SECONDS)
         if monitor in self._fences:
             self._metrics.unapplied.labels(monitor).set(behind)
+
+    async def _superseded(self, run: Run) -> bool:
+        try:
+            return (await self._broker.runs.get(run.monitor, run.name)).epoch != run.epoch
+        except (UnknownMonitor, UnknownRun):
+            return True
 
     async def _apply(self, monitor: str, run: Run, *, live: bool) -> int:
         """Apply up to a batch of results; give how many."""
@@ -155,11 +192,12 @@ class Aggregator:
         results = await statistics.fits(monitor, run.name, run.applied + run.dead, BATCH)
         if not results:
             return 0
-        ledger = await self._ledger(monitor, run)
-        payloads = await self._payloads(
-            monitor, run.name, [r.receipt.sequence for r in results if isinstance(r, Fit)]
-        )
-        previous = ledger.sequence
+        ledger = await self._ledger(monitor, run, fence)
+        wanted = [result.receipt.sequence for result in results if isinstance(result, Fit)]
+        payloads = await self._payloads(monitor, run.name, wanted)
+        if lost := [sequence for sequence in wanted if sequence not in payloads]:
+            raise LookupError(f"the events of chunk number {lost[0]} are not in the store: reset the run")
+        previous, level = ledger.sequence, ledger.alarm.level
         page = await asyncio.to_thread(ledger.apply, results, payloads, time.time())
         outcome = await statistics.save(
             monitor,
@@ -177,21 +215,28 @@ class Aggregator:
         )
         if outcome != "saved":
             # The ledger in memory is ahead of what is stored: it is read again.
-            del self._ledgers[monitor, run.name]
+            self._ledgers.pop((monitor, run.name), None)
             self._metrics.failures.labels(monitor, outcome).inc()
             log.warning("statistic not saved", monitor=monitor, run=run.name, outcome=outcome)
             return 0
         self.applied += len(page.history)
         self._metrics.count(monitor, page.history)
         if live:
-            self._metrics.show(page.snapshot)
-        for before, entry in zip(["", *(e.alarm for e in page.history)], page.history, strict=False):
-            if entry.alarm != "ok" and before not in {"", entry.alarm}:
-                log.warning("alarm", monitor=monitor, run=run.name, level=entry.alarm, chunk=entry.chunk)
+            self._show(page.snapshot)
+        for entry in page.history:
+            if entry.alarm != level:
+                level = entry.alarm
+                log.warning("alarm", monitor=monitor, run=run.name, level=level, chunk=entry.chunk)
         return len(page.history)
 
-    async def _ledger(self, monitor: str, run: Run) -> Ledger:
-        """Give the run's ledger, read from what is saved where it is not in memory."""
+    async def _ledger(self, monitor: str, run: Run, fence: int) -> Ledger:
+        """Give the run's ledger, read from what is saved where it is not in memory.
+
+        Raises
+        ------
+        StateError
+            If what is saved does not lead to where the run is.
+        """
         known = self._ledgers.get((monitor, run.name))
         if known is not None and (known.epoch, known.sequence) == (run.epoch, run.applied + run.dead):
             return known
@@ -211,7 +256,13 @@ class Aggregator:
             payloads = await self._payloads(monitor, run.name, saved.kept)
             await asyncio.to_thread(ledger.restore, saved, payloads)
             log.info("run restored", monitor=monitor, run=run.name, sequence=ledger.sequence)
-        self._ledgers[monitor, run.name] = ledger
+        if ledger.sequence != run.applied + run.dead:
+            raise StateError(
+                f"the saved state ends at chunk number {ledger.sequence}, the run at {run.applied + run.dead}"
+            )
+        # One begun before the monitor was deleted and made again may have other settings.
+        if self._fences.get(monitor) == fence:
+            self._ledgers[monitor, run.name] = ledger
         return ledger
 
     async def _payloads(self, monitor: str, run: str, sequences: list[int]) -> dict[int, bytes]:

@@ -14,6 +14,7 @@ from nplmon.aggregator.state import SavedState
 from nplmon.aggregator.statistic import deciding, reported
 from nplmon.broker.messages import Alarm, Death, Fit, HistoryEntry, Snapshot
 from nplmon.nplm.aggregation import Aggregation
+from nplmon.nplm.errors import StateError
 from nplmon.nplm.ratio import project
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from nplmon.broker.messages import Monitor, Run, Statistic
     from nplmon.nplm.aggregation import Kind, TestStatistic
     from nplmon.prepared import Prepared
+
+
+LARGEST_LOG_RATIO = 500.0
+"""exp of more, summed over a reference, may be no float64; shown ratios are no larger."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,11 @@ class Ledger:
         """The last chunk in the exact t_agg."""
         self._alarm = Alarm()
 
+    @property
+    def alarm(self) -> Alarm:
+        """The alarm after the last chunk."""
+        return self._alarm
+
     def events(self, payload: bytes) -> NDArray[np.float32]:
         """Give the events (N, d) of a stored chunk."""
         return np.frombuffer(payload, dtype="<f4").reshape(-1, len(self._monitor.features))
@@ -92,15 +102,26 @@ class Ledger:
         Raises
         ------
         StateError
-            If the state belongs to other settings or its events are gone.
+            If the state belongs to other settings or its events are gone. The ledger is then as it was.
         """
+        found = (saved.reference_hash, saved.monitor_epoch)
+        wanted = (self._monitor.reference_hash, self._monitor.epoch)
+        if found != wanted:
+            raise StateError(
+                f"the state of run {self.name!r} was saved for (reference, monitor epoch) {found}, "
+                f"not {wanted}: reset the run"
+            )
+        if gone := [sequence for sequence in saved.kept if sequence not in payloads]:
+            raise StateError(
+                f"the events of chunk number {gone[0]} of run {self.name!r} are not in the store: reset the run"
+            )
+        if saved.aggregation:
+            kept = [self.events(payloads[sequence]) for sequence in saved.kept]
+            self._aggregation.restore(saved.aggregation, kept)
         self.sequence, self._dead, self._alarm = saved.sequence, saved.dead, saved.alarm
         self._kept, self._kept_until = list(saved.kept), saved.kept_until
         self._marginals.counts = np.frombuffer(saved.counts).reshape(-1, BINS).copy()
         self._marginals.sums = np.frombuffer(saved.sums).copy()
-        if saved.aggregation:
-            kept = [self.events(payloads[sequence]) for sequence in self._kept if sequence in payloads]
-            self._aggregation.restore(saved.aggregation, kept)
 
     def apply(self, results: list[Fit | Death], payloads: Mapping[int, bytes], at: float) -> Page:
         """Apply consecutive results and give what to save.
@@ -117,6 +138,7 @@ class Ledger:
         history: list[HistoryEntry] = []
         drop_payloads: list[int] = []
         drop_fits: list[int] = []
+        statistics: dict[str, Statistic] | None = None
         for result in results:
             receipt = result.receipt
             if receipt.sequence != self.sequence + 1:
@@ -156,7 +178,7 @@ class Ledger:
             history.append(self._entry(result, statistics, at))
         last = results[-1].receipt
         return Page(
-            snapshot=self._snapshot(last.accepted_at, last.source_time, at),
+            snapshot=self._snapshot(last.accepted_at, last.source_time, at, statistics),
             state=self._state(),
             history=history,
             projection=self._projection() if self._aggregation.frozen else None,
@@ -174,7 +196,9 @@ class Ledger:
 
     def _reported(self) -> tuple[dict[str, Statistic], Kind]:
         """Give all statistics as reported, and the kind that decides on the alarm."""
-        found: dict[Kind, TestStatistic] = self._aggregation.statistics()
+        # Where the data are beyond the reference, the ratio overflows; that is reported, not warned about.
+        with np.errstate(over="ignore", invalid="ignore"):
+            found: dict[Kind, TestStatistic] = self._aggregation.statistics()
         decides = deciding(found)
         exposure = self._aggregation.exposure_ratio
         dominated = (
@@ -230,7 +254,13 @@ class Ledger:
             error=death.error,
         )
 
-    def _snapshot(self, accepted_at: float, source_time: float | None, at: float) -> Snapshot:
+    def _snapshot(
+        self,
+        accepted_at: float,
+        source_time: float | None,
+        at: float,
+        statistics: dict[str, Statistic] | None,
+    ) -> Snapshot:
         run = self._aggregation
         common = Snapshot(
             monitor=self._monitor.name,
@@ -251,8 +281,10 @@ class Ledger:
         )
         if not run.chunks:
             return common
-        statistics, _ = self._reported()
-        log_ratio = run.log_ratio()
+        # The nulls' quantiles are most of the work of a chunk: they are computed again after a death alone.
+        statistics = statistics or self._reported()[0]
+        # JSON has no infinity.
+        log_ratio = np.minimum(run.log_ratio(), LARGEST_LOG_RATIO)
         weights = self._aggregation.weights
         deviation = float(weights @ np.abs(np.expm1(log_ratio))) / self._prepared.basis.sum_weights
         return msgspec.structs.replace(

@@ -20,9 +20,10 @@ LARGEST_LOG_P = -1e-16
 
 
 def deciding(found: dict[Kind, TestStatistic]) -> Kind:
-    """Give the statistic that raises alarms: the exact t_agg, or t_score once that is frozen."""
+    """Give the statistic that raises alarms: the exact t_agg, or t_score once that is frozen or overflows."""
     exact = found.get("t_agg")
-    return "t_agg" if exact is not None and not exact.frozen else "t_score"
+    usable = exact is not None and not exact.frozen and math.isfinite(exact.value)
+    return "t_agg" if usable else "t_score"
 
 
 def reported(
