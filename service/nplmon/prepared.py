@@ -7,8 +7,10 @@ reference events, the largest part, are a cache on the local disk that any proce
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ import safetensors.numpy
 import structlog
 from safetensors import SafetensorError
 
+from nplmon.broker.errors import BrokerError
 from nplmon.nplm.basis import Basis, basis_key, prepare
 from nplmon.nplm.sample import Sample
 
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
     from nplmon.broker import Broker
     from nplmon.broker.messages import Monitor
 
-CLAIM_SECONDS = 600.0
-"""A preparation may take this long; then another process begins anew."""
+CLAIM_SECONDS = 20.0
+"""When a process that prepares has given no sign for this long, another begins anew."""
 WAIT_SECONDS = 0.2
 KEPT = 4
 """Prepared references in memory."""
@@ -117,9 +120,23 @@ class PreparedReferences:
             if not await references.claim_basis(reference_hash, key, self._holder, CLAIM_SECONDS):
                 await asyncio.sleep(WAIT_SECONDS)
                 continue
-            log.info("preparing the reference", monitor=monitor.name, events=len(sample.events))
-            kernel = monitor.kernel
-            made = await asyncio.to_thread(
+            made = await self._prepare(monitor, sample, reference_hash, key)
+            await references.put_basis(reference_hash, key, made.to_bytes())
+        # From the bytes, also where it was made here: every process works with the same numbers.
+        basis = Basis.from_bytes(stored)
+        # The digest, because a basis made anew, after the store lost it, may differ by signs and rotations.
+        name = f"{reference_hash[:32]}-{key}-{hashlib.sha256(stored).hexdigest()[:16]}"
+        path = self._directory / f"{name}.safetensors"
+        features = await asyncio.to_thread(cached_features, path, basis, sample.events)
+        log.info("reference ready", monitor=monitor.name, events=len(sample.events), components=basis.size)
+        return Prepared(name, basis, sample, features)
+
+    async def _prepare(self, monitor: Monitor, sample: Sample, reference_hash: str, key: str) -> Basis:
+        """Make the eigenbasis in a thread, and keep the claim on it meanwhile."""
+        log.info("preparing the reference", monitor=monitor.name, events=len(sample.events))
+        kernel = monitor.kernel
+        making = asyncio.create_task(
+            asyncio.to_thread(
                 prepare,
                 sample.events,
                 sample.weights,
@@ -129,14 +146,12 @@ class PreparedReferences:
                 sigma_quantile=kernel.sigma_quantile,
                 seed=kernel.seed,
             )
-            await references.put_basis(reference_hash, key, made.to_bytes())
-        # From the bytes, also where it was made here: every process works with the same numbers.
-        basis = Basis.from_bytes(stored)
-        name = f"{reference_hash[:32]}-{key}"
-        path = self._directory / f"{name}.safetensors"
-        features = await asyncio.to_thread(cached_features, path, basis, sample.events)
-        log.info("reference ready", monitor=monitor.name, events=len(sample.events), components=basis.size)
-        return Prepared(name, basis, sample, features)
+        )
+        while not making.done():
+            await asyncio.wait([making], timeout=CLAIM_SECONDS / 4)
+            with suppress(BrokerError):  # without a store the claim lapses; what is made is still right
+                await self._broker.references.claim_basis(reference_hash, key, self._holder, CLAIM_SECONDS)
+        return making.result()
 
 
 def cached_features(path: Path, basis: Basis, events: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,11 +10,26 @@ from nplmon.broker import pieces
 from nplmon.broker.connection import milliseconds
 from nplmon.broker.encoding import from_json, to_json
 from nplmon.broker.errors import UnknownReference
-from nplmon.broker.keys import REFERENCES, ReferenceKeys
+from nplmon.broker.keys import REFERENCES, Key, ReferenceKeys
+from nplmon.broker.lua import function
 from nplmon.broker.messages import Reference
 
 if TYPE_CHECKING:
     from nplmon.broker.connection import Connection
+
+
+@function("""
+local held = redis.call('GET', lock)
+if held and held ~= holder then return 0 end
+redis.call('SET', lock, holder, 'PX', claim_milliseconds)
+return 1
+""")
+def claim(*, lock: Key, holder: str, claim_milliseconds: int) -> int:
+    """Claim a preparation, or keep the claim.
+
+    Invariant: one holder at a time. Keys: lock. Returns 1 it is ours for this time from now, 0 another's.
+    """
+    raise NotImplementedError
 
 
 class References:
@@ -98,6 +113,15 @@ class References:
         return await pieces.get(self._connection, ReferenceKeys(hash).basis(key))
 
     async def claim_basis(self, hash: str, key: str, holder: str, seconds: float) -> bool:  # noqa: A002 (as above)
-        """Say whether this holder shall prepare the basis; others wait for it until the claim expires."""
-        lock = ReferenceKeys(hash).basis_lock(key)
-        return bool(await self._connection.ask("SET", lock, holder, "NX", "PX", milliseconds(seconds)))
+        """Say whether this holder shall prepare the basis; others wait for it until the claim expires.
+
+        The holder claims again from time to time while it prepares, and so keeps the claim.
+        """
+        return bool(
+            await claim(
+                self._connection,
+                lock=ReferenceKeys(hash).basis_lock(key),
+                holder=holder,
+                claim_milliseconds=milliseconds(seconds),
+            )
+        )
