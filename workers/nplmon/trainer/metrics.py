@@ -48,7 +48,7 @@ class TrainerMetrics:
 
     def announce(self, monitor: str) -> None:
         """Show a monitor's counters from zero, so that the first increase is seen as one."""
-        for outcome in ("finished", "duplicate", "superseded", "lost", "failed"):
+        for outcome in ("finished", "duplicate", "superseded", "lost", "failed", "returned"):
             self.chunks.labels(monitor, outcome)
         for reason in ("crash", "exception"):
             self.dead_letters.labels(monitor, reason)

@@ -15,7 +15,7 @@ from nplmon.broker.messages import Fit
 from nplmon.nplm.fit import Fitted, PreparedReference
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -66,9 +66,11 @@ class Trainer:
         self._lost: set[str] = set()
         self._references: dict[str, PreparedReference] = {}
         self._next_take_over = 0.0
+        self._stop = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; the chunk in hand is finished first."""
+        self._stop = stop
         renewals = asyncio.create_task(self._renew_leases())
         names: Sequence[str] = ()
         try:
@@ -84,6 +86,7 @@ class Trainer:
                     await asyncio.sleep(STORE_RETRY_SECONDS)
         finally:
             renewals.cancel()
+            await asyncio.gather(renewals, return_exceptions=True)
             try:
                 await self._broker.leases.leave(self.name, names)
             except BrokerError as error:
@@ -123,24 +126,7 @@ class Trainer:
         )
         self._held[lease.entry] = lease
         try:
-            try:
-                result = await self._fit(lease)
-            except (StoreUnreachable, StoreFull):
-                raise  # not the chunk's fault: the lease lapses, or is renewed when the store is back
-            except UnknownMonitor:
-                outcome = "superseded"  # deleted meanwhile; its entries went with it
-            except Exception as error:  # noqa: BLE001 (whatever is wrong with this chunk, the others must go on)
-                message = f"{type(error).__name__}: {error}"
-                line.exception("fit failed", error=message, deliveries=lease.deliveries)
-                outcome = await self._broker.leases.hand_back(
-                    self.name, lease, message, self._settings.deliveries_limit
-                )
-                self._next_take_over = 0.0
-                if outcome == "dead":
-                    self._metrics.dead_letters.labels(receipt.monitor, "exception").inc()
-                outcome = "failed"
-            else:
-                outcome = await self._finish(lease, result)
+            outcome = await self._outcome(lease, line)
             if outcome == "finished":
                 self.finished += 1
             else:
@@ -149,6 +135,45 @@ class Trainer:
         finally:
             self._held.pop(lease.entry, None)
             self._lost.discard(lease.entry)
+
+    async def _outcome(self, lease: Lease, line: structlog.typing.FilteringBoundLogger) -> str:
+        limit = self._settings.deliveries_limit
+        try:
+            fit = await self._fit(lease)
+        except (StoreUnreachable, StoreFull) as error:
+            # Not the chunk's fault: this delivery does not count.
+            line.warning("fit waits for the store", error=str(error))
+            answer = await self._answered(
+                lease, lambda: self._broker.leases.hand_back(self.name, lease, None, limit)
+            )
+            self._next_take_over = 0.0
+            return "returned" if answer == "handed back" else "lost"
+        except UnknownMonitor:
+            return "superseded"  # deleted meanwhile; its entries went with it
+        except Exception as error:  # noqa: BLE001 (whatever is wrong with this chunk, the others must go on)
+            message = f"{type(error).__name__}: {error}"
+            line.exception("fit failed", error=message, deliveries=lease.deliveries)
+            answer = await self._answered(
+                lease, lambda: self._broker.leases.hand_back(self.name, lease, message, limit)
+            )
+            self._next_take_over = 0.0
+            if answer == "dead":
+                self._metrics.dead_letters.labels(lease.receipt.monitor, "exception").inc()
+            return "failed"
+        return await self._answered(lease, lambda: self._broker.leases.finish(self.name, lease, fit))
+
+    async def _answered(self, lease: Lease, say: Callable[[], Awaitable[str]]) -> str:
+        """Say how a chunk ended here, waiting for the store as long as the lease is ours and nobody stops us."""
+        while lease.entry not in self._lost:
+            try:
+                return await say()
+            except (StoreUnreachable, StoreFull) as error:
+                self._metrics.store_errors.inc()
+                log.warning("a chunk waits for the store", chunk=lease.receipt.chunk, error=str(error))
+                if self._stop.is_set():
+                    break  # the store may never come back; another trainer will fit the chunk again
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+        return "lost"
 
     async def _fit(self, lease: Lease) -> Fit:
         receipt = lease.receipt
@@ -178,17 +203,6 @@ class Trainer:
             finished_at=time.time(),
         )
 
-    async def _finish(self, lease: Lease, fit: Fit) -> str:
-        """Store the result, waiting for the store as long as the lease is ours."""
-        while lease.entry not in self._lost:
-            try:
-                return await self._broker.leases.finish(self.name, lease, fit)
-            except (StoreUnreachable, StoreFull) as error:
-                self._metrics.store_errors.inc()
-                log.warning("a result waits for the store", error=str(error))
-                await asyncio.sleep(STORE_RETRY_SECONDS)
-        return "lost"
-
     async def _reference(self, monitor: Monitor) -> PreparedReference:
         prepared = await self._prepared.get(monitor)
         if prepared.key not in self._references:
@@ -210,6 +224,9 @@ class Trainer:
                 owned = await self._broker.leases.renew(self.name, held)
             except BrokerError as error:
                 log.warning("leases not renewed", error=str(error))
+                continue
+            except Exception as error:  # without this task every slow fit would be taken for a dead trainer
+                log.exception("leases not renewed", error=str(error))
                 continue
             for lease in held:
                 if lease.entry in self._held and lease.entry not in owned:
