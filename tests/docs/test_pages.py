@@ -108,3 +108,14 @@ def test_the_python_blocks_run(
     for block in (block for block in blocks(page) if block.language == "python"):
         exec(compile(block.text, block.place, "exec"), names)  # noqa: S102  # the page's own code
     assert capsys.readouterr().out
+
+
+def test_an_image_loads_nothing_from_elsewhere() -> None:
+    images = sorted((ROOT / "docs" / "images").glob("*.svg"))
+    assert images
+    for image in images:
+        addresses = set(re.findall(r"[a-z]+://[^\s\"')]+", image.read_text(encoding="utf-8")))
+        # The namespace, and what the captured terminal shows.
+        assert {
+            one for one in addresses if not re.match(r"http://(www\.w3\.org/2000/svg$|127\.0\.0\.1)", one)
+        } == set()
