@@ -28,12 +28,14 @@ MAX_NEWTON_STEPS = 50
 VIOLENT_STEPS = 25  # after these, a chunk beyond doubt is no longer refined
 MAX_HALVINGS = 60
 CONJUGATE_STEPS_SHARE = (
-    8  # size / 8 conjugate steps, of two passes each, cost about as much as the direct solution
+    8  # size / 8 conjugate steps, of two passes each, cost about as much as a direct solution
 )
 BLOCK_ROWS = 16_384
 ROUNDING = 1e-9  # of the loss: what float32 features leave uncertain in it
 LOOSE = 1e-3  # of t: the resolution that float32 always reaches, whatever the tolerance asked for
-TINY = 1e-300
+FORCING = (
+    0.1  # relative residual of a Newton step: less costs more passes over the features than it saves steps
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +53,8 @@ class Fitted:
     iterations:
         Newton steps taken.
     resolution:
-        How far t may still be from its value at the minimum: its change over the last Newton step, predicted. Above
-        the tolerance only where t is enormous (see `PreparedReference.fit`).
+        How far t may still be from its value at the minimum: the share of its last change, predicted, that the
+        solution of a Newton step leaves. Above the tolerance only where t is enormous (see `PreparedReference.fit`).
     """
 
     coefficients: NDArray[np.float64]
@@ -120,7 +122,7 @@ class PreparedReference:
         expected:
             lam_k, the expected count under H0: N_k in mode "shape", rate x exposure in mode "rate".
         tolerance:
-            Stop with the step whose predicted change of t is below it, relative to t where t > 1.
+            Stop with the step that leaves t right to this, as predicted, relative to t where t > 1.
 
         Raises
         ------
@@ -138,18 +140,16 @@ class PreparedReference:
         score = psi_d.sum(dim=0, dtype=torch.float64) - expected * self._m
         preconditioner = expected * self._mu + penalty
         a, f = torch.zeros_like(score), torch.zeros_like(self._v)
-        loss, start = 0.0, float(score @ (score / preconditioner))
+        loss = 0.0
         for step in range(1, MAX_NEWTON_STEPS + 1):
             gradient = w * self._project(self._v * torch.expm1(f)) - score + penalty * a
-            forcing = min(0.03, (float(gradient @ (gradient / preconditioner)) / max(start, TINY)) ** 0.5)
-            direction = self._newton_direction(
-                gradient, w * self._v * torch.exp(f), penalty, preconditioner, forcing
+            direction, f_step = self._newton_step(
+                gradient, w * self._v * torch.exp(f), penalty, preconditioner
             )
             # t lacks the penalty that L is stationary with, so it changes to first order with a:
             # dt = -2 (grad L - Lam a) . da
             slope = float(gradient @ direction)
             change = abs(2 * float((gradient - penalty * a) @ direction)) - slope
-            f_step = self._along(direction)
             for halvings in range(MAX_HALVINGS):
                 scale = 0.5**halvings
                 a_new, f_new = a + scale * direction, f + scale * f_step
@@ -163,7 +163,8 @@ class PreparedReference:
                     f"no step lowers the loss {loss:.6g} at Newton step {step} (slope {slope:.3g})"
                 )
             a, f, loss = a_new, f_new, new
-            if halvings == 0 and change <= tolerance * max(1.0, 2 * abs(loss)):
+            # A full step leaves the share FORCING of itself, and the square of what it moved.
+            if halvings == 0 and FORCING * change <= tolerance * max(1.0, 2 * abs(loss)):
                 break
             if step >= VIOLENT_STEPS and -2 * loss > beyond_doubt:
                 break
@@ -178,7 +179,7 @@ class PreparedReference:
             score=score.cpu().numpy(),
             statistic=2 * (float(score @ a) - curvature),
             iterations=step,
-            resolution=change,
+            resolution=FORCING * change,
         )
 
     def _check(self, events: NDArray[np.floating], expected: float) -> None:
@@ -204,38 +205,41 @@ class PreparedReference:
             total += torch.mv(self._psi[rows].T, u[rows].to(torch.float32))
         return total
 
-    def _newton_direction(
+    def _newton_step(
         self,
         gradient: torch.Tensor,
         density: torch.Tensor,
         penalty: float,
         preconditioner: torch.Tensor,
-        forcing: float,
-    ) -> torch.Tensor:
-        """Solve (Psi' diag(density) Psi + penalty) da = -gradient.
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Solve (Psi' diag(density) Psi + penalty) da = -gradient; give da and Psi da.
 
-        Conjugate gradients, preconditioned with the Hessian at f = 0, to the relative residual `forcing`; directly
+        Conjugate gradients, preconditioned with the Hessian at f = 0, to the relative residual FORCING; directly
         where that is cheaper, or where the density ratio has moved so far from 1 that they converge slowly.
         """
         solution, residual = torch.zeros_like(gradient), -gradient
+        f_step = torch.zeros_like(density)
         z = residual / preconditioner
         direction, norm = z, float(residual @ z)
-        goal = forcing**2 * norm
+        goal = FORCING**2 * norm
         for _ in range(self.basis.size // CONJUGATE_STEPS_SHARE if self.basis.size > DIRECT_SIZE else 0):
-            image = self._project(density * self._along(direction)) + penalty * direction
+            along = self._along(direction)
+            image = self._project(density * along) + penalty * direction
             length = norm / float(direction @ image)
             solution = solution + length * direction
+            f_step = f_step + length * along
             residual = residual - length * image
             z = residual / preconditioner
             previous, norm = norm, float(residual @ z)
             if norm <= goal:
-                return solution
+                return solution, f_step
             direction = z + (norm / previous) * direction
         hessian = penalty * torch.eye(self.basis.size, dtype=torch.float64, device=self.device)
         for rows in _blocks(len(density)):
             psi = self._psi[rows].to(torch.float64)
             hessian += psi.T @ (psi * density[rows, None])
-        return -torch.cholesky_solve(gradient[:, None], torch.linalg.cholesky(hessian))[:, 0]
+        solution = -torch.cholesky_solve(gradient[:, None], torch.linalg.cholesky(hessian))[:, 0]
+        return solution, self._along(solution)
 
 
 def _blocks(count: int) -> list[slice]:
