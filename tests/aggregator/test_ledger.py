@@ -1,0 +1,259 @@
+"""The ledger: each chunk once and in order, the same after a restart, honest where it cannot go on."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+import pytest
+from tests.aggregator.samples import (
+    EVENTS,
+    a_death,
+    a_fit,
+    a_ledger,
+    a_monitor,
+    a_receipt,
+    chunk,
+    fitted,
+    payloads,
+    prepared,
+    sample,
+)
+
+from nplmon.aggregator.ledger import Ledger, Page
+from nplmon.aggregator.state import SavedState
+from nplmon.broker.encoding import from_json, to_json
+from nplmon.broker.messages import AlarmPolicy, Death, Fit, Snapshot
+from nplmon.nplm.errors import StateError
+from nplmon.nplm.ratio import AveragedRatio
+
+CAP = 5 * EVENTS
+"""The sixth chunk that is not dead is one too many for the exact t_agg."""
+RESULTS: list[Fit | Death] = [a_death(i) if i in {3, 9} else a_fit(i) for i in range(1, 11)]
+
+
+def apply(ledger: Ledger, *results: Fit | Death) -> Page:
+    return ledger.apply(
+        list(results), payloads(r.receipt.sequence for r in results if isinstance(r, Fit)), 5.0
+    )
+
+
+@pytest.mark.parametrize("cut", range(1, 10))
+def test_a_restart_changes_nothing(cut: int) -> None:
+    """After any chunk, also a dead one and beyond the cap, all that is written next is the same, byte by byte."""
+    one = a_ledger(event_cap=CAP)
+    saved = SavedState.from_bytes(apply(one, *RESULTS[:cut]).state)
+    other = a_ledger(event_cap=CAP)
+    other.restore(saved, payloads(saved.kept))
+    assert other.sequence == cut
+    for result in RESULTS[cut:]:
+        assert apply(one, result) == apply(other, result)
+
+
+@pytest.mark.parametrize("size", [2, 3, 10])
+def test_a_batch_is_the_same_as_one_by_one(size: int) -> None:
+    one, other = a_ledger(event_cap=CAP), a_ledger(event_cap=CAP)
+    singles = [apply(one, result) for result in RESULTS]
+    batches = [apply(other, *RESULTS[i : i + size]) for i in range(0, len(RESULTS), size)]
+    assert batches[-1].state == singles[-1].state
+    assert batches[-1].snapshot == singles[-1].snapshot
+    for what in ("history", "drop_payloads", "drop_fits"):
+        assert [x for page in batches for x in getattr(page, what)] == [
+            x for page in singles for x in getattr(page, what)
+        ]
+
+
+def test_a_dead_chunk_takes_its_place_and_does_not_count() -> None:
+    one, other = a_ledger(), a_ledger()
+    page = apply(one, a_fit(1), a_death(2), fitted(a_receipt(3), chunk(3)))
+    assert [line.state for line in page.history] == ["applied", "dead", "applied"]
+    assert [line.sequence for line in page.history] == [1, 2, 3]
+    assert page.history[1].error == "broken"
+    assert page.history[1].statistics == {}
+    assert page.drop_fits == [2]
+    assert (page.snapshot.chunks, page.snapshot.dead, page.snapshot.sequence) == (2, 1, 3)
+    # The same two chunks without the death between them.
+    alone = other.apply(
+        [a_fit(1), fitted(a_receipt(2), chunk(3))], {1: chunk(1).tobytes(), 2: chunk(3).tobytes()}, 5.0
+    )
+    values = [{k: s.value for k, s in p.snapshot.statistics.items()} for p in (page, alone)]
+    assert values[0] == values[1]
+
+
+def test_before_the_first_chunk_there_is_no_statistic() -> None:
+    page = apply(a_ledger(), a_death(1))
+    assert page.snapshot.statistics == {}
+    assert page.snapshot.alarm.level == "ok"
+    other = a_ledger()
+    other.restore(SavedState.from_bytes(page.state), {})
+    assert apply(other, a_fit(2)).snapshot.chunks == 1
+
+
+@pytest.mark.parametrize("sequence", [1, 3])
+def test_a_result_out_of_order_is_refused(sequence: int) -> None:
+    ledger = a_ledger()
+    apply(ledger, a_fit(1))
+    with pytest.raises(ValueError, match=f"{sequence} follows 1"):
+        apply(ledger, a_fit(sequence))
+
+
+def test_past_the_cap_t_agg_is_frozen_and_t_score_decides() -> None:
+    ledger = a_ledger(event_cap=CAP)
+    pages = [apply(ledger, result) for result in RESULTS]
+    before, after = pages[5], pages[6]  # five and six chunks, one of seven is dead
+    assert before.projection is None
+    assert before.snapshot.ratio_form == "mixture"
+    assert before.snapshot.statistics["t_agg"].threshold is not None
+    assert before.snapshot.statistics["t_score"].threshold is None
+    frozen = after.snapshot.statistics["t_agg"]
+    assert (frozen.state, frozen.sequence) == ("frozen", 6)
+    assert frozen.value == before.snapshot.statistics["t_agg"].value
+    assert frozen.threshold is None
+    assert "frozen after 5 chunks" in frozen.note
+    assert after.snapshot.statistics["t_score"].threshold is not None
+    assert after.snapshot.statistics["t_score"].sequence == 7
+    # All that the exact value needed goes, once each, and what comes later goes at once.
+    assert after.drop_payloads == after.drop_fits == [1, 2, 4, 5, 6, 7]
+    assert (pages[7].drop_payloads, pages[8].drop_fits) == ([8], [9])
+    assert SavedState.from_bytes(after.state).kept == []
+    assert all(one.state == "frozen" for one in [p.snapshot.statistics["t_agg"] for p in pages[6:]])
+
+
+def test_the_projection_is_the_averaged_ratio() -> None:
+    """The log of an average of models is no combination of eigenfunctions, so the two agree to a tenth, no better."""
+    exact, capped = a_ledger(), a_ledger(event_cap=CAP)
+    for result in RESULTS:
+        mixture, frozen = apply(exact, result).snapshot, apply(capped, result)
+    assert frozen.projection is not None
+    assert frozen.snapshot.ratio_form == "projection"
+    assert frozen.snapshot.log_normalisation == mixture.log_normalisation
+    projected = AveragedRatio.from_bytes(frozen.projection)
+    applied = [result for result in RESULTS if isinstance(result, Fit)]
+    models = AveragedRatio(
+        coefficients=np.stack([np.frombuffer(fit.coefficients) for fit in applied]),
+        log_weights=np.log([fit.receipt.events for fit in applied]),
+        log_normalisation=mixture.log_normalisation,
+    )
+    events, basis = prepared().sample.events, prepared().basis
+    difference = projected.log_ratio(basis, events) - models.log_ratio(basis, events)
+    assert np.abs(difference).mean() < 0.15 * np.abs(models.log_ratio(basis, events)).mean()
+
+
+def test_a_first_chunk_over_the_cap_leaves_t_agg_out() -> None:
+    page = apply(a_ledger(event_cap=EVENTS - 1), a_fit(1))
+    assert set(page.snapshot.statistics) == {"t_chunk", "t_ref", "t_score", "t_sum"}
+    assert page.snapshot.statistics["t_score"].threshold is not None
+    assert page.projection is not None
+
+
+def test_an_alarm_fires_in_order_and_stays() -> None:
+    """Chunks of another distribution, then good ones: first a warning, then the alarm, and then it stays."""
+    policy = AlarmPolicy(false_alarm_probability=1e-9, warning_probability=0.01)
+    ledger = a_ledger(a_monitor(alarm=policy))
+    levels = []
+    for i in range(1, 13):
+        events = (chunk(i) * (1.25 if i <= 6 else 1.0)).astype(np.float32)
+        page = ledger.apply([a_fit(i, events)], {i: events.tobytes()}, float(i))
+        levels.append(page.snapshot.alarm.level)
+        assert page.history[-1].alarm == levels[-1]
+    assert levels[0] == "ok"
+    assert [b for a, b in pairwise(levels) if a != b] == ["warning", "alarm"]
+    fired = page.snapshot.alarm
+    assert fired.sequence == levels.index("alarm") + 1 == fired.since
+    assert fired.kind == "t_agg"
+    last = page.snapshot.statistics["t_agg"]
+    assert last.value is not None
+    assert last.threshold is not None
+
+
+def test_alarm_and_threshold_belong_together() -> None:
+    """At the threshold p is what is spent at this chunk: alpha / (n (n + 1))."""
+    ledger = a_ledger(a_monitor(alarm=AlarmPolicy(false_alarm_probability=0.02, warning_probability=0.2)))
+    for n in (1, 2, 3):
+        one = apply(ledger, a_fit(n)).snapshot.statistics["t_agg"]
+        assert one.value is not None
+        assert (one.value >= one.threshold) == (one.p <= 0.02 / (n * (n + 1)))
+        assert one.warning_threshold < one.threshold
+
+
+def violent(sequence: int) -> Fit:
+    """Give a fit whose ratio is exp(some thousands) at some reference events."""
+    model = np.zeros(prepared().basis.size)
+    model[0] = 5000 / np.abs(prepared().features[:, 0]).max()
+    sign = np.sign(np.median(prepared().features[:, 0]))
+    return msgspec.structs.replace(
+        a_fit(sequence),
+        receipt=a_receipt(sequence, exposure=1.0),
+        coefficients=(sign * model).tobytes(),
+        score=np.full(prepared().basis.size, 50.0).tobytes(),
+    )
+
+
+def test_an_overflow_is_invalid_and_is_still_an_alarm() -> None:
+    ledger = a_ledger(a_monitor(mode="rate", rate=float(EVENTS)))
+    page = apply(ledger, violent(1))
+    for kind in ("t_agg", "t_ref"):
+        one = page.snapshot.statistics[kind]
+        assert (one.state, one.value, one.p, one.z, one.threshold) == ("invalid", None, None, None, None)
+        assert "overflows" in one.note
+    decides = page.snapshot.statistics["t_score"]
+    assert decides.state == "closed form"
+    assert decides.threshold is not None
+    assert (page.snapshot.alarm.level, page.snapshot.alarm.kind) == ("alarm", "t_score")
+    # JSON has no infinity: what is written must be read again, and in full.
+    assert from_json(to_json(page.snapshot), Snapshot) == page.snapshot
+    assert page.snapshot.effect_size > 1e100
+    assert max(page.snapshot.features[0].learned) > 1e100
+    other = a_ledger(a_monitor(mode="rate", rate=float(EVENTS)))
+    saved = SavedState.from_bytes(page.state)
+    other.restore(saved, payloads(saved.kept))
+    assert apply(ledger, violent(2)) == apply(other, violent(2))
+
+
+def test_mode_rate_expects_by_exposure() -> None:
+    ledger = a_ledger(a_monitor(mode="rate", rate=50.0))
+    fit = msgspec.structs.replace(a_fit(1), receipt=a_receipt(1, exposure=2.0))
+    assert apply(ledger, fit).snapshot.expected == 100.0
+    with pytest.raises(ValueError, match="'c2' was accepted without an exposure"):
+        apply(ledger, a_fit(2))
+
+
+def test_past_the_budget_the_statistics_carry_a_note() -> None:
+    ledger = a_ledger(exposure_budget=1.5 * EVENTS / 2000)
+    assert apply(ledger, a_fit(1)).snapshot.statistics["t_agg"].note == ""
+    assert "past the budget" in apply(ledger, a_fit(2)).snapshot.statistics["t_agg"].note
+
+
+def test_the_marginals_count_every_event_once() -> None:
+    snapshot = apply(a_ledger(), a_fit(1), a_death(2), a_fit(3)).snapshot
+    both = np.concatenate([chunk(1), chunk(3)])
+    for j, feature in enumerate(snapshot.features):
+        assert (feature.name, feature.unit) == (("x", "GeV"), ("y", ""))[j]
+        edges = np.array(feature.edges)
+        inside = np.clip(both[:, j], edges[0], np.nextafter(edges[-1], 0))
+        assert feature.data == tuple(np.histogram(inside, edges)[0])
+        assert sum(feature.reference) == pytest.approx(len(both))
+        shift = (both[:, j].mean() - prepared().basis.mean[j]) / prepared().basis.scale[j]
+        assert feature.shift == pytest.approx(shift, rel=1e-4)
+        weights = np.array(feature.reference) / len(both)
+        assert weights @ np.array(feature.learned) == pytest.approx(1.0)
+
+
+def test_a_state_of_other_settings_is_refused() -> None:
+    saved = SavedState.from_bytes(apply(a_ledger(), a_fit(1)).state)
+    for monitor in (a_monitor(epoch=2), a_monitor(reference_hash="cd34")):
+        with pytest.raises(StateError, match="was saved for"):
+            a_ledger(monitor).restore(saved, payloads([1]))
+    with pytest.raises(StateError, match="cannot continue as"):
+        a_ledger(a_monitor(mode="rate", rate=1.0)).restore(saved, payloads([1]))
+
+
+def test_a_state_without_its_events_is_refused() -> None:
+    saved = SavedState.from_bytes(apply(a_ledger(), a_fit(1), a_fit(2)).state)
+    ledger = a_ledger()
+    with pytest.raises(StateError, match="chunk number 2 of run 'a' are not in the store"):
+        ledger.restore(saved, payloads([1]))
+    with pytest.raises(StateError, match="kept events"):
+        ledger.restore(saved, payloads([1]) | {2: sample(3).tobytes()})
+    assert ledger.sequence == 0
