@@ -30,6 +30,7 @@ BLOCK_ELEMENTS: Final = (
 )
 PAIR_SAMPLE: Final = 2_000
 TRUNCATION: Final = 0.01  # of lambda: a component below it moves t by less than 0.02 N_k / N_R
+SMALLEST_SIGMA: Final = 1e-6  # above what rounding leaves between events that coincide
 CENTRE_FLOOR: Final = 1e-13  # of the largest kernel eigenvalue: below it, float64 holds only noise
 
 
@@ -223,8 +224,10 @@ def prepare(
     if sigma is None:
         pairs = rng.choice(count, size=min(PAIR_SAMPLE, available), replace=False, p=share)
         sigma = float(np.quantile(_pair_distances(x[pairs]), sigma_quantile))
-        if sigma == 0:
-            raise ValueError(f"the {sigma_quantile} quantile of the pair distances is 0: give sigma")
+        if sigma < SMALLEST_SIGMA:
+            raise ValueError(
+                f"the {sigma_quantile} quantile of the pair distances is {sigma:.2g}: give sigma"
+            )
     c = x[rng.choice(count, size=min(centres, available), replace=False, p=share)]
 
     e, u = np.linalg.eigh(gaussian_kernel(c, c, sigma))
