@@ -171,6 +171,7 @@ def cached_features(path: Path, basis: Basis, events: NDArray[np.float32]) -> ND
         safetensors.numpy.save_file({"features": features}, part)
         part.replace(path)
     except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         log.warning("cannot cache the reference's features", path=str(path), error=str(error))
     return features
