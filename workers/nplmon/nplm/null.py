@@ -59,14 +59,13 @@ class ChiSquareSum:
         return float(np.sqrt(2 * self.degrees @ self.weights**2))
 
     def log_tail(self, t: float) -> float:
-        r"""Give log P(T >= t), with a relative error of P, and of 1 - P below the mean, under 1e-8.
+        r"""Give log P(T >= t), with a relative error of P under 1e-8 at any depth.
 
         With the cumulant generating function :math:`K(s) = -\frac12 \sum_j m_j \log(1 - 2 w_j s)`,
         :math:`P(T \ge t) = \frac{1}{2 \pi i} \int e^{K(s) - s t} ds / s` along a path from below to above that crosses
-        the real axis between 0 and :math:`1 / 2 w_{max}`; crossing left of 0 it gives P - 1, which is taken below
-        the mean. The path crosses at the saddle point and bends to the right along the direction of steepest descent
-        (Daniels 1954; the exact form of the Lugannani-Rice approximation), where nothing cancels and the trapezoid
-        rule converges exponentially.
+        the real axis between 0 and :math:`1 / 2 w_{max}`. The path taken crosses at the saddle point and bends to
+        the right along the direction of steepest descent (Daniels 1954; the exact form of the Lugannani-Rice
+        approximation), where nothing cancels and the trapezoid rule converges exponentially.
 
         Raises
         ------
@@ -79,8 +78,7 @@ class ChiSquareSum:
         if t <= NOTHING * largest:
             return 0.0
         w, m, x = self.weights / largest, self.degrees, t / largest
-        upper = t >= self.mean
-        saddle, base = _upper_saddle(w, m, x) if upper else _lower_saddle(w, m, x)
+        saddle, base = _saddle(w, m, x)
         z = w / base
         curvature = 2 * float(m @ z**2) + saddle**-2
         width = curvature**-0.5
@@ -115,9 +113,7 @@ class ChiSquareSum:
             previous, result = result, integral(nodes)
             if abs(result - previous) <= 1e-9 * result:
                 break
-        if upper:
-            return min(peak + float(np.log(result)), 0.0)
-        return float(np.log1p(-np.exp(peak) * result))
+        return min(peak + float(np.log(result)), 0.0)
 
     def tail(self, t: float) -> float:
         """Give the p-value P(T >= t)."""
@@ -145,10 +141,8 @@ class ChiSquareSum:
         )
 
 
-def _upper_saddle(
-    w: NDArray[np.float64], m: NDArray[np.float64], x: float
-) -> tuple[float, NDArray[np.float64]]:
-    """Minimum s of K(s) - s x - log s on (0, 1/2) and 1 - 2 w s there, for largest weight 1 and x >= mean.
+def _saddle(w: NDArray[np.float64], m: NDArray[np.float64], x: float) -> tuple[float, NDArray[np.float64]]:
+    """Minimum s of K(s) - s x - log s on (0, 1/2) and 1 - 2 w s there, for largest weight 1.
 
     The unknown is 1/2 - s, which stays exact where s rounds to 1/2.
     """
@@ -160,19 +154,6 @@ def _upper_saddle(
     high = min(0.5 - min(0.25, 0.5 / float(m @ w)), float(m.sum()) / x)
     gap = float(optimize.brentq(slope, low, high, xtol=TINY, rtol=1e-10))
     return 0.5 - gap, (1 - w) + 2 * w * gap
-
-
-def _lower_saddle(
-    w: NDArray[np.float64], m: NDArray[np.float64], x: float
-) -> tuple[float, NDArray[np.float64]]:
-    """Minimum s < 0 of K(s) - s x - log(-s) and 1 - 2 w s there."""
-
-    def slope(s: float) -> float:
-        return float(m @ (w / (1 - 2 * w * s))) - x - 1 / s
-
-    low = -(0.5 * float(m.sum()) + 2) / x
-    saddle = float(optimize.brentq(slope, low, -1 / x, xtol=TINY, rtol=1e-10))
-    return saddle, 1 - 2 * w * saddle
 
 
 def significance(log_p: float) -> float:
