@@ -1,0 +1,138 @@
+"""docs/metrics.md lists every metric of every role, with its type, labels and help text, and no other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
+
+from nplmon.aggregator.metrics import KINDS, AggregatorMetrics
+from nplmon.api import create_app
+from nplmon.broker import Backlog, Broker
+from nplmon.broker.messages import HistoryEntry, Snapshot, Statistic
+from nplmon.settings import Settings
+from nplmon.trainer.metrics import TrainerMetrics
+
+PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
+ROW = re.compile(r"^\| `(nplmon_\w+)` \| (\w+) \| (.+?) \| (.+?) \| (.+) \|$", re.MULTILINE)
+ALLOWED = {"monitor", "kind", "reason", "outcome", "route"}
+
+
+def api(registry: CollectorRegistry) -> None:
+    app = create_app(Broker.connect("redis://127.0.0.1:1"), Settings(), registry)
+    metrics = app.state.context.metrics
+    for counter in (metrics.accepted, metrics.events, metrics.duplicates):
+        counter.labels("m")
+    metrics.duration.labels("/healthz")
+    metrics._queues.backlogs = {"m": Backlog(waiting=1, leased=1, oldest_accepted_at=1.0)}
+
+
+def trainer(registry: CollectorRegistry) -> None:
+    TrainerMetrics(registry, "cpu").announce("m")
+
+
+def aggregator(registry: CollectorRegistry) -> None:
+    metrics = AggregatorMetrics(registry)
+    metrics.announce("m")
+    metrics.unapplied.labels("m").set(0)
+    statistics = {
+        kind: Statistic(
+            kind=kind,
+            value=1.0,
+            state="closed form",
+            p=0.5,
+            z=0.0,
+            null_mean=1.0,
+            null_deviation=1.0,
+            threshold=9.0,
+            warning_threshold=5.0,
+            sequence=1,
+        )
+        for kind in KINDS
+    }
+    metrics.show(
+        Snapshot(
+            monitor="m",
+            run="a",
+            run_epoch=1,
+            monitor_epoch=1,
+            reference_hash="",
+            sequence=1,
+            chunks=1,
+            dead=0,
+            events=1,
+            expected=1.0,
+            exposure_ratio=0.1,
+            statistics=statistics,
+            updated_at=1.0,
+            last_accepted_at=1.0,
+        )
+    )
+    line = HistoryEntry(
+        sequence=1, chunk="c", state="applied", events=1, exposure=None, accepted_at=1.0, applied_at=1.0
+    )
+    metrics.count("m", [line])
+
+
+ROLES = {"API": api, "Trainer": trainer, "Aggregator": aggregator}
+
+
+def exported(role: str) -> list[Metric]:
+    """Give the metrics of a role, each with a value under every label that it has."""
+    registry = CollectorRegistry()
+    ROLES[role](registry)
+    return list(registry.collect())
+
+
+def labels(metric: Metric) -> set[str]:
+    return {name for sample in metric.samples for name in sample.labels} - {"le"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_table_is_that_of_the_code(role: str) -> None:
+    section = PAGE.read_text(encoding="utf-8").split(f"\n## {role}\n")[1].split("\n## ")[0]
+    written = {
+        name: (kind, set() if labels == "none" else set(labels.split(", ")), what.replace("\\|", "|"))
+        for name, kind, _, labels, what in ROW.findall(section)
+    }
+    ending = {"counter": "_total", "info": "_info"}
+    found = {
+        metric.name + ending.get(metric.type, ""): (metric.type, labels(metric), metric.documentation)
+        for metric in exported(role)
+    }
+    assert written == found
+    assert all(metric.samples for metric in exported(role))
+
+
+def test_the_unit_is_that_of_the_name() -> None:
+    rows = ROW.findall(PAGE.read_text(encoding="utf-8"))
+    for name, kind, unit, _, _ in rows:
+        if name.endswith("_timestamp_seconds"):
+            assert unit == "Unix s", name
+        elif name.endswith("_seconds"):
+            assert (kind, unit) == ("histogram", "s"), name
+        elif name.endswith("_ratio"):
+            assert unit == "ratio", name
+        elif named := re.search(r"_(chunks|events)(_\w+)?$", name):
+            assert unit == named[1], name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_label_can_grow_without_end(role: str) -> None:
+    for metric in exported(role):
+        assert metric.name.startswith("nplmon_")
+        if not metric.name.endswith("_info") and metric.type != "info":
+            assert labels(metric) <= ALLOWED, metric.name
+
+
+def test_outcomes_and_reasons_are_explained() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for role in ("Trainer", "Aggregator"):
+        for metric in exported(role):
+            for sample in metric.samples:
+                for label in ("outcome", "reason", "kind"):
+                    if label in sample.labels:
+                        assert f"`{sample.labels[label]}`" in page, sample
