@@ -146,6 +146,32 @@ def test_thinning_keeps_order_number_and_range(values: list[float | None], since
         assert (min(found), max(found)) == (min(numbers), max(numbers))
 
 
+def test_thinning_after_t_agg_is_frozen() -> None:
+    """What stands still has no extremes: those of t_score are kept."""
+
+    def statistics(score: float) -> dict[str, Statistic]:
+        return {
+            "t_agg": Statistic(kind="t_agg", value=4.0, state="frozen", p=0.5, sequence=1),
+            "t_score": Statistic(kind="t_score", value=score, state="closed form", p=0.5, sequence=1),
+        }
+
+    async def stretch() -> AsyncIterator[HistoryEntry]:
+        for sequence, score in enumerate([3.0, 9.0, 1.0, 5.0], 1):
+            yield HistoryEntry(
+                sequence=sequence,
+                chunk=f"c{sequence}",
+                state="applied",
+                events=3,
+                exposure=None,
+                accepted_at=0.0,
+                applied_at=0.0,
+                statistics=statistics(score),
+            )
+
+    kept, last = asyncio.run(thinned(stretch(), 0, 4, 1))
+    assert ([entry.sequence for entry in kept], last) == ([2, 3], 4)
+
+
 @pytest.mark.parametrize("name", ["statistic", "history", "density-ratio", "events"])
 async def test_unknown(client: httpx.AsyncClient, monitor: dict[str, Any], name: str) -> None:
     check_problem(await client.get(f"/v1/monitors/q/{name}"), 404, "unknown-monitor", "monitor")

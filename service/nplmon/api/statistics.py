@@ -57,9 +57,10 @@ async def show_history(
 async def thinned(
     entries: AsyncIterator[HistoryEntry], since: int, count: int, parts: int
 ) -> tuple[list[HistoryEntry], int]:
-    """Divide `count` entries evenly into `parts`; keep of each those with the smallest and largest t_agg.
+    """Divide `count` entries evenly into `parts`; keep of each those with the smallest and largest value.
 
-    Of a part in which no entry has a t_agg, all chunks being dead, the first entry is kept.
+    The value is t_agg, or t_score where t_agg stands still (frozen) or is missing. Of a part without any, all
+    chunks being dead, the first entry is kept.
 
     Returns
     -------
@@ -77,7 +78,7 @@ async def thinned(
             kept += _pair(lowest, highest)
             part, lowest, highest = mine, entry, entry
             continue
-        value, low, high = _t_agg(entry), _t_agg(lowest), _t_agg(highest)
+        value, low, high = _value(entry), _value(lowest), _value(highest)
         if value is None:
             continue
         if low is None or value < low:
@@ -109,6 +110,10 @@ def _pair(lowest: HistoryEntry | None, highest: HistoryEntry | None) -> list[His
     return sorted((lowest, highest), key=lambda entry: entry.sequence)
 
 
-def _t_agg(entry: HistoryEntry | None) -> float | None:
-    statistic = None if entry is None else entry.statistics.get("t_agg")
-    return None if statistic is None else statistic.value
+def _value(entry: HistoryEntry | None) -> float | None:
+    if entry is None:
+        return None
+    exact, score = entry.statistics.get("t_agg"), entry.statistics.get("t_score")
+    if exact is None or exact.value is None or exact.state == "frozen":
+        return None if score is None else score.value
+    return exact.value
