@@ -67,7 +67,8 @@ def test_components_below_the_penalty_are_dropped(reference: Events, truncated_a
 
 
 def test_bytes_give_the_same_basis(reference: Events, chunk: Events):
-    basis = prepare(reference, centres=50)
+    weights = np.random.default_rng(3).uniform(0, 2, size=len(reference))
+    basis = prepare(reference, weights, centres=50)
     again = Basis.from_bytes(basis.to_bytes())
 
     for name in ("mean", "scale", "centres", "projection", "second_moment", "mean_feature"):
@@ -77,8 +78,8 @@ def test_bytes_give_the_same_basis(reference: Events, chunk: Events):
     np.testing.assert_array_equal(again.features(chunk), basis.features(chunk))
     # What was read fits like what was written, and torch accepts its arrays without a warning.
     features = basis.features(reference)
-    first = PreparedReference(basis, features).fit(chunk, 150.0)
-    assert PreparedReference(again, features).fit(chunk, 150.0).statistic == first.statistic
+    first = PreparedReference(basis, features, weights).fit(chunk, 150.0)
+    assert PreparedReference(again, features, weights).fit(chunk, 150.0).statistic == first.statistic
 
 
 def test_features_are_the_same_in_blocks(reference: Events, monkeypatch: pytest.MonkeyPatch):
@@ -132,9 +133,9 @@ def test_settings_out_of_range_are_refused(reference: Events, settings: dict[str
 
 
 def test_a_width_that_the_data_cannot_give_is_refused():
-    """More than 90 % of the pairs coincide."""
-    reference = np.full((1_000, 3), 0.1)
-    reference[0] = 1.7
+    """More than 90 % of the pairs coincide, but for rounding."""
+    reference = 1e-9 * np.random.default_rng(4).normal(size=(1_000, 1))
+    reference[0] += 1.0
 
     with pytest.raises(ValueError, match=r"0\.9 quantile of the pair distances is .*: give sigma"):
         prepare(reference)

@@ -47,21 +47,28 @@ def test_a_mixture_is_the_weighted_mean_of_its_ratios(basis: Basis, mixture: Ave
     )
 
 
-def test_the_normalisation_is_subtracted(basis: Basis, mixture: AveragedRatio):
+@pytest.mark.parametrize("models", [3, 0], ids=["mixture", "projection"])
+def test_the_normalisation_is_subtracted(basis: Basis, mixture: AveragedRatio, models: int):
     x = np.zeros((1, 2))
-    normalised = AveragedRatio(
-        coefficients=mixture.coefficients, log_weights=mixture.log_weights, log_normalisation=0.25
+    plain, normalised = (
+        AveragedRatio(
+            coefficients=mixture.coefficients[: max(models, 1)],
+            log_weights=mixture.log_weights[:models],
+            log_normalisation=log_normalisation,
+        ).log_ratio(basis, x)
+        for log_normalisation in (0.0, 0.25)
     )
 
-    assert normalised.log_ratio(basis, x) == pytest.approx(mixture.log_ratio(basis, x) - 0.25)
+    assert normalised == pytest.approx(plain - 0.25)
 
 
-def test_a_mixture_survives_ratios_beyond_float64(basis: Basis):
-    """The larger of two models wins by log(1/2): its f is 1000 or more."""
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_mixture_survives_ratios_beyond_float64(basis: Basis, sign: int):
+    """The larger of two models counts, halved: one has f = 0, the other 2000 or more, or -2000 or less."""
     x = np.random.default_rng(5).normal(size=(50, 2))
     psi = basis.features(x).astype(np.float64)
     a = np.zeros((2, basis.size))
-    a[0, 0] = 2000.0 / np.abs(psi[:, 0]).min()
+    a[0, 0] = sign * 2000.0 / np.abs(psi[:, 0]).min()
     ratio = AveragedRatio(coefficients=a, log_weights=np.zeros(2))
 
     f = psi @ a[0]
