@@ -14,7 +14,7 @@ from tests.aggregator.work import AtWork
 
 from nplmon.aggregator import aggregator
 from nplmon.api import create_app
-from nplmon.broker import Broker
+from nplmon.broker import Broker, StoreUnreachable
 from nplmon.broker.messages import AlarmPolicy, Fit, Monitor
 from nplmon.settings import Settings
 
@@ -264,6 +264,35 @@ async def test_a_store_away_for_a_moment_is_waited_for(
     await work.applied(8)
     assert [line.sequence for line in await broker.statistics.history("m", "a", 0, 10)] == list(range(1, 9))
     assert await found(broker) == await expected(broker, 8)
+
+
+@pytest.mark.parametrize("saved", [False, True])
+async def test_a_save_without_an_answer_is_neither_lost_nor_repeated(
+    broker: Broker, monitor: Monitor, start: Start, monkeypatch: pytest.MonkeyPatch, saved: bool
+) -> None:
+    """The store may have saved or not; the next page begins where it says it is."""
+    work = await start()
+    real = type(broker.statistics).save
+
+    async def silent(*arguments: Any, **more: Any) -> str:
+        monkeypatch.setattr(type(broker.statistics), "save", real)
+        if saved:
+            assert await real(*arguments, **more) == "saved"
+        raise StoreUnreachable("no answer")
+
+    await admit(broker, 1)
+    await fit(broker)
+    await work.applied(1)
+    monkeypatch.setattr(type(broker.statistics), "save", silent)
+    await admit(broker, 2)
+    await fit(broker)
+    await work.applied(2)
+    await admit(broker, 3)
+    await fit(broker)
+    await work.applied(3)
+    assert await found(broker) == await expected(broker, 3)
+    assert work.value("nplmon_aggregator_store_errors_total") == 1
+    assert work.value("nplmon_aggregation_failures_total", monitor="m", reason="exception") == 0
 
 
 async def test_past_the_cap_readers_go_on_through_the_projection(

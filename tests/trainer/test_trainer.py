@@ -235,7 +235,7 @@ async def test_a_store_that_is_away_for_a_while(
             return await real(*arguments)
 
         monkeypatch.setattr("nplmon.broker.monitors.Monitors.at", stuck_at)
-    work = AtWork("t1", store.url, tmp_path, {"lease_seconds": 1.0})
+    work = AtWork("t1", store.url, tmp_path, {"lease_seconds": 1.0, "deliveries_limit": 1})
     try:
         await admit(broker, 1, 2)
         await asyncio.to_thread(asked.wait, 10)
