@@ -98,14 +98,14 @@ def test_a_result_out_of_order_is_refused(sequence: int) -> None:
         apply(ledger, a_fit(sequence))
 
 
-def test_past_the_cap_t_agg_is_frozen_and_t_score_decides() -> None:
+def test_past_the_cap_t_agg_is_frozen_and_t_score_goes_on() -> None:
     ledger = a_ledger(event_cap=CAP)
     pages = [apply(ledger, result) for result in RESULTS]
     before, after = pages[5], pages[6]  # five and six chunks, one of seven is dead
     assert before.projection is None
     assert before.snapshot.ratio_form == "mixture"
-    assert before.snapshot.statistics["t_agg"].threshold is not None
-    assert before.snapshot.statistics["t_score"].threshold is None
+    assert before.snapshot.statistics["t_agg"].threshold is None
+    assert before.snapshot.statistics["t_score"].threshold is not None
     frozen = after.snapshot.statistics["t_agg"]
     assert (frozen.state, frozen.sequence) == ("frozen", 6)
     assert frozen.value == before.snapshot.statistics["t_agg"].value
@@ -140,9 +140,12 @@ def test_the_projection_is_the_averaged_ratio() -> None:
     assert np.abs(difference).mean() < 0.15 * np.abs(models.log_ratio(basis, events)).mean()
 
 
-def test_a_first_chunk_over_the_cap_leaves_t_agg_out() -> None:
+def test_a_first_chunk_over_the_cap_freezes_t_agg_without_a_value() -> None:
     page = apply(a_ledger(event_cap=EVENTS - 1), a_fit(1))
-    assert set(page.snapshot.statistics) == {"t_chunk", "t_ref", "t_score", "t_sum"}
+    assert set(page.snapshot.statistics) == {"t_chunk", "t_agg", "t_ref", "t_score", "t_sum"}
+    exact = page.snapshot.statistics["t_agg"]
+    assert (exact.state, exact.value, exact.p, exact.sequence) == ("frozen", None, None, 0)
+    assert "the first chunk alone" in exact.note
     assert page.snapshot.statistics["t_score"].threshold is not None
     assert page.projection is not None
 
@@ -161,8 +164,8 @@ def test_an_alarm_fires_in_order_and_stays() -> None:
     assert [b for a, b in pairwise(levels) if a != b] == ["warning", "alarm"]
     fired = page.snapshot.alarm
     assert fired.sequence == levels.index("alarm") + 1 == fired.since
-    assert fired.kind == "t_agg"
-    last = page.snapshot.statistics["t_agg"]
+    assert fired.kind == "t_score"
+    last = page.snapshot.statistics["t_score"]
     assert last.value is not None
     assert last.threshold is not None
 
@@ -171,7 +174,7 @@ def test_alarm_and_threshold_belong_together() -> None:
     """At the threshold p is what is spent at this chunk: alpha / (n (n + 1))."""
     ledger = a_ledger(a_monitor(alarm=AlarmPolicy(false_alarm_probability=0.02, warning_probability=0.2)))
     for n in (1, 2, 3):
-        one = apply(ledger, a_fit(n)).snapshot.statistics["t_agg"]
+        one = apply(ledger, a_fit(n)).snapshot.statistics["t_score"]
         assert one.value is not None
         assert (one.value >= one.threshold) == (one.p <= 0.02 / (n * (n + 1)))
         assert one.warning_threshold < one.threshold
@@ -219,10 +222,23 @@ def test_mode_rate_expects_by_exposure() -> None:
         apply(ledger, a_fit(2))
 
 
+def test_chunks_too_small_for_the_closed_form_get_no_p_value() -> None:
+    """Below two expected events per degree of freedom there is nothing that looks like a probability, and no alarm."""
+    ledger = a_ledger()
+    events = chunk(1)[:2]
+    page = ledger.apply([a_fit(1, events)], {1: events.tobytes()}, 1.0)
+    for one in page.snapshot.statistics.values():
+        assert (one.state, one.p, one.z, one.threshold) == ("uncalibrated", None, None, None)
+        assert one.value is not None
+        assert "too small" in one.note
+    assert page.snapshot.alarm.level == "ok"
+    assert from_json(to_json(page.snapshot), Snapshot) == page.snapshot
+
+
 def test_past_the_budget_the_statistics_carry_a_note() -> None:
     ledger = a_ledger(exposure_budget=1.5 * EVENTS / 2000)
-    assert apply(ledger, a_fit(1)).snapshot.statistics["t_agg"].note == ""
-    assert "past the budget" in apply(ledger, a_fit(2)).snapshot.statistics["t_agg"].note
+    assert apply(ledger, a_fit(1)).snapshot.statistics["t_score"].note == ""
+    assert "past the budget" in apply(ledger, a_fit(2)).snapshot.statistics["t_score"].note
 
 
 def test_the_marginals_count_every_event_once() -> None:

@@ -30,7 +30,7 @@ def test_a_statistic_comes_with_its_null_and_thresholds(
     metrics: AggregatorMetrics, registry: CollectorRegistry, snapshot: Snapshot
 ) -> None:
     metrics.show(snapshot)
-    one = snapshot.statistics["t_agg"]
+    one = snapshot.statistics["t_score"]
     for name, value in {
         "nplmon_test_statistic": one.value,
         "nplmon_p_value": one.p,
@@ -41,7 +41,7 @@ def test_a_statistic_comes_with_its_null_and_thresholds(
         "nplmon_warning_threshold": one.warning_threshold,
     }.items():
         assert value is not None
-        assert registry.get_sample_value(name, {"monitor": "m", "kind": "t_agg"}) == value
+        assert registry.get_sample_value(name, {"monitor": "m", "kind": "t_score"}) == value
     # No threshold where no alarm is decided.
     assert registry.get_sample_value("nplmon_alarm_threshold", {"monitor": "m", "kind": "t_sum"}) is None
 
@@ -50,10 +50,12 @@ def test_what_is_invalid_or_missing_is_not_shown_any_more(
     metrics: AggregatorMetrics, registry: CollectorRegistry, snapshot: Snapshot
 ) -> None:
     metrics.show(snapshot)
-    invalid = Statistic(kind="t_agg", value=None, state="invalid", sequence=3)
-    kept = {"t_agg": invalid, "t_score": snapshot.statistics["t_score"]}
+    # A frozen value is of the past, which a gauge cannot say.
+    frozen = msgspec.structs.replace(snapshot.statistics["t_agg"], state="frozen")
+    invalid = Statistic(kind="t_sum", value=None, state="invalid", sequence=3)
+    kept = {"t_agg": frozen, "t_sum": invalid, "t_score": snapshot.statistics["t_score"]}
     metrics.show(msgspec.structs.replace(snapshot, statistics=kept))
-    for kind in ("t_agg", "t_ref"):
+    for kind in ("t_agg", "t_sum", "t_ref"):
         for name in ("nplmon_test_statistic", "nplmon_p_value", "nplmon_alarm_threshold"):
             assert registry.get_sample_value(name, {"monitor": "m", "kind": kind}) is None
     value = registry.get_sample_value("nplmon_test_statistic", {"monitor": "m", "kind": "t_score"})

@@ -148,6 +148,17 @@ async def test_header_and_query_must_agree(push: Push) -> None:
     assert (await push(headers={"Nplmon-Exposure": "2.0"}, exposure="2")).json()["exposure"] == 2.0
 
 
+@pytest.mark.parametrize("exposure", ["1e-300", "1e-4", "1e5", "1e300"])
+async def test_an_exposure_of_another_unit_is_refused(
+    client: httpx.AsyncClient, push: Push, exposure: str
+) -> None:
+    """It would spoil the statistic of the whole run: expected and observed count may differ by a factor 1000."""
+    await client.patch("/v1/monitors/m", json={"mode": "rate", "rate": 10})
+    check_problem(await push(exposure=exposure), 422, "exposure", "exposure")
+    assert (await client.get("/v1/monitors/m/runs")).json() == {"runs": []}
+    assert (await push(exposure="2")).status_code == 202
+
+
 async def test_rate_needs_exposure(client: httpx.AsyncClient, push: Push) -> None:
     await client.patch("/v1/monitors/m", json={"mode": "rate", "rate": 10})
     check_problem(await push(), 422, "exposure", "exposure")

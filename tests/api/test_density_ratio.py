@@ -25,7 +25,7 @@ POINTS = events(50, seed=11)
 async def basis(broker: Broker, monitor: dict[str, Any]) -> Basis:
     """Prepare the monitor's eigenbasis, as the first trainer does."""
     basis = prepare(events(500, seed=0), centres=20)
-    key = basis_key(("pt", "eta"), 20, 1e-6, None, 0.9, 0)
+    key = basis_key(("pt", "eta"), 20, 1e-5, None, 0.9, 0)
     await broker.references.put_basis(monitor["reference_hash"], key, basis.to_bytes())
     return basis
 

@@ -39,7 +39,7 @@ async def test_defaults(client: httpx.AsyncClient, reference: dict[str, Any]) ->
         "mode": "shape",
         "rate": None,
         # As many centres as the reference has events, not the default 1000.
-        "kernel": {"centres": 500, "lambda": 1e-6, "sigma": None, "sigma_quantile": 0.9, "seed": 0},
+        "kernel": {"centres": 500, "lambda": 1e-5, "sigma": None, "sigma_quantile": 0.9, "seed": 0},
         "calibration": "closed form",
         "alarm": {"false_alarm_probability": 0.01, "warning_probability": 0.1},
         "description": "",
@@ -142,19 +142,19 @@ async def test_unknown_reference_and_existing_monitor(
 async def test_change_begins_an_epoch(
     client: httpx.AsyncClient, monitor: dict[str, Any], broker: Broker
 ) -> None:
-    answer = await change(client, kernel={"lambda": 1e-5}, alarm={"warning_probability": 0.05})
+    answer = await change(client, kernel={"lambda": 1e-4}, alarm={"warning_probability": 0.05})
     assert answer.status_code == 200
     changed = answer.json()
     assert changed["changed_at"] > monitor["changed_at"]
     assert changed == {
         **monitor,
         "epoch": 2,
-        "kernel": {**monitor["kernel"], "lambda": 1e-5},
+        "kernel": {**monitor["kernel"], "lambda": 1e-4},
         "alarm": {"false_alarm_probability": 0.01, "warning_probability": 0.05},
         "changed_at": changed["changed_at"],
     }
-    assert (await broker.monitors.at("m", 1)).kernel.lambda_ == 1e-6
-    assert (await change(client, kernel={"lambda": 1e-5})).json() == changed, "no change, no epoch"
+    assert (await broker.monitors.at("m", 1)).kernel.lambda_ == 1e-5
+    assert (await change(client, kernel={"lambda": 1e-4})).json() == changed, "no change, no epoch"
 
 
 async def test_change_is_checked_against_what_stays(

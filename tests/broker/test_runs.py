@@ -97,6 +97,28 @@ async def test_a_reset_begins_at_zero_with_the_present_settings(broker: Broker, 
     assert (again.receipt.sequence, again.receipt.run_epoch, again.receipt.monitor_epoch) == (1, 2, 2)
 
 
+async def test_a_reset_repeated_by_the_connection_drops_nothing(broker: Broker, monitor: Monitor) -> None:
+    """A reply that is lost makes the connection send the command again, after a chunk has come in between."""
+    await admit(broker)
+    ask = broker.connection.ask
+
+    sent = []
+
+    async def ask_twice(command: str, *arguments: str | float | bytes | memoryview) -> object:
+        reply = await ask(command, *arguments)
+        if command == "EVALSHA" and not sent:
+            sent.append(command)
+            await admit(broker, "c2")
+            reply = await ask(command, *arguments)
+        return reply
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(broker.connection, "ask", ask_twice)
+        run = await broker.runs.reset("muons", "7")
+    assert sent
+    assert (run.epoch, run.accepted) == (2, 1)
+
+
 async def test_a_late_finish_after_a_reset_is_superseded_and_leaves_nothing(
     broker: Broker, monitor: Monitor
 ) -> None:

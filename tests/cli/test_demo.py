@@ -19,7 +19,7 @@ from nplmon.demo import Report, real_stream, simulated_stream
 from nplmon.demo.stream import Stream
 
 DATA = Path(os.environ.get("NPLMON_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-RULE = "t_agg = 40 >= 30 at chunk N: p = 1e-05 <= 0.01 / (N x N + 1)"
+RULE = "t_score = 40 >= 30 at chunk N: p = 1e-05 <= 0.01 / (N x N + 1)"
 KEYS = {
     "chunks_accepted",
     "chunks_applied",
@@ -36,9 +36,9 @@ KINDS = {"t_chunk", "t_agg", "t_ref", "t_score", "t_sum"}
 def report(alarm_chunk: int | None, *, ordinary: int = 3, total: int = 6) -> Report:
     """Give a report of chunks of 10 events, visible 1 s, 2 s, ... after they were accepted, in 12 s."""
 
-    def t_agg(number: int) -> Statistic:
+    def t_score(number: int) -> Statistic:
         return Statistic(
-            kind="t_agg", value=10.0 * number, state="closed form", p=0.1, z=number / 2, sequence=number
+            kind="t_score", value=10.0 * number, state="closed form", p=0.1, z=number / 2, sequence=number
         )
 
     def level(number: int) -> Any:
@@ -52,7 +52,7 @@ def report(alarm_chunk: int | None, *, ordinary: int = 3, total: int = 6) -> Rep
             events=10,
             accepted_at=100.0,
             applied_at=100.0 + number,
-            statistics={"t_agg": t_agg(number)},
+            statistics={"t_score": t_score(number)},
             alarm=level(number),
         )
         for number in range(1, total + 1)
@@ -69,7 +69,7 @@ def report(alarm_chunk: int | None, *, ordinary: int = 3, total: int = 6) -> Rep
         events=10 * total,
         expected=10.0 * total,
         exposure_ratio=0.1,
-        statistics={"t_agg": t_agg(total)},
+        statistics={"t_score": t_score(total)},
         alarm=Alarm() if alarm_chunk is None else Alarm(level="alarm", sequence=alarm_chunk, rule=RULE),
         updated_at=106.0,
         last_accepted_at=100.0,
@@ -104,7 +104,7 @@ def test_an_alarm_after_the_anomaly_began_is_a_success() -> None:
     assert (found.passed, found.alarm_chunk) == (True, 5)
     words = found.in_words()
     assert "6 of 6 accepted chunks are in the statistic, each once (events of a test)." in words
-    assert "The 3 ordinary chunks raised no alarm (largest Z of t_agg: 1.5)." in words
+    assert "The 3 ordinary chunks raised no alarm (largest Z of t_score: 1.5)." in words
     assert f"ALARM at chunk 5, the 2nd after the anomaly began (a bump): {RULE}." in words
 
 
@@ -133,7 +133,7 @@ def test_the_numbers() -> None:
     found = report(5).as_json()
     assert set(found) >= KEYS
     assert (found["chunks_accepted"], found["chunks_applied"], found["events"]) == (6, 6, 60)
-    assert found["statistics"]["t_agg"]["Z"] == 3.0
+    assert found["statistics"]["t_score"]["Z"] == 3.0
     assert found["chunks_per_second"] == 0.5
     assert found["latency_p50_s"] == pytest.approx(3.5)
     assert 5.9 < found["latency_p99_s"] <= 6.0
@@ -273,7 +273,7 @@ def test_the_anomaly_raises_the_alarm_and_the_ordinary_chunks_do_not() -> None:
     assert set(found["statistics"]) == KINDS
     assert all({"value", "p", "Z"} <= set(one) for one in found["statistics"].values())
     assert 21 <= found["alarm_chunk"] <= 40
-    assert found["statistics"]["t_agg"]["value"] > found["statistics"]["t_agg"]["threshold"]
+    assert found["statistics"]["t_score"]["value"] > found["statistics"]["t_score"]["threshold"]
     assert 0 < found["latency_p50_s"] <= found["latency_p99_s"]
     assert found["chunks_per_second"] > 0
     assert f"ALARM at chunk {found['alarm_chunk']}" in said

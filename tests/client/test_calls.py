@@ -71,8 +71,8 @@ def test_a_monitor_is_made_changed_and_deleted(client: Client) -> None:
     assert made.alarm.false_alarm_probability == 0.001
     assert client.monitor("settings") == made
     assert made in client.monitors()
-    changed = client.change_monitor("settings", kernel={"lambda": 1e-5}, description="changed")
-    assert (changed.kernel.lambda_, changed.kernel.centres, changed.description) == (1e-5, 50, "changed")
+    changed = client.change_monitor("settings", kernel={"lambda": 1e-4}, description="changed")
+    assert (changed.kernel.lambda_, changed.kernel.centres, changed.description) == (1e-4, 50, "changed")
     assert changed.epoch == made.epoch + 1
     with pytest.raises(MonitorExists):
         client.create_monitor("settings", "sample")

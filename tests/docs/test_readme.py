@@ -144,7 +144,7 @@ def test_the_client_sees_the_anomaly(said: dict[str, str]) -> None:
     assert [line.partition(":")[0] for line in lines] == [f"chunk-{number}" for number in range(1, 10)]
     assert all(not line.endswith(" alarm") for line in lines[:5])
     assert lines[-1].endswith(" alarm")
-    assert rule.startswith("t_agg = ")
+    assert rule.startswith("t_score = ")
 
 
 def test_every_number_that_is_explained_is_shown(said: dict[str, str]) -> None:

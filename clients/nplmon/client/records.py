@@ -33,7 +33,7 @@ class Kernel:
     """Settings of the kernel model; None for `sigma` means: from `sigma_quantile`."""
 
     centres: int = 1000
-    lambda_: float = field(default=1e-6, metadata={"name": "lambda"})
+    lambda_: float = field(default=1e-5, metadata={"name": "lambda"})
     sigma: float | None = None
     sigma_quantile: float = 0.9
     seed: int = 0

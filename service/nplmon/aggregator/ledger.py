@@ -12,7 +12,7 @@ from nplmon.aggregator.alarm import next_alarm
 from nplmon.aggregator.marginals import BINS, Marginals
 from nplmon.aggregator.state import SavedState
 from nplmon.aggregator.statistic import deciding, reported
-from nplmon.broker.messages import Alarm, Death, Fit, HistoryEntry, Snapshot
+from nplmon.broker.messages import Alarm, Death, Fit, HistoryEntry, Snapshot, Statistic
 from nplmon.nplm.aggregation import Aggregation
 from nplmon.nplm.errors import StateError
 from nplmon.nplm.ratio import project
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nplmon.broker.messages import Monitor, Run, Statistic
+    from nplmon.broker.messages import Monitor, Run
     from nplmon.nplm.aggregation import Kind, TestStatistic
     from nplmon.prepared import Prepared
 
 
 LARGEST_LOG_RATIO = 500.0
 """exp of more, summed over a reference, may be no float64; shown ratios are no larger."""
+
+EVENTS_PER_DEGREE = 2.0
+"""Expected events of a chunk per effective degree of freedom below which the quadratic regime is out of reach."""
 
 
 @dataclass(frozen=True)
@@ -207,20 +210,35 @@ class Ledger:
             if exposure > self._exposure_budget
             else ""
         )
+        size, degrees = self._aggregation.expected / self._aggregation.chunks, found["t_score"].null.mean
+        calibrated = size >= EVENTS_PER_DEGREE * degrees
+        small = (
+            f"no p-value: chunks of {size:.3g} events are too small for {degrees:.3g} degrees of freedom; send larger "
+            "chunks or raise lambda"
+        )
         statistics: dict[str, Statistic] = {}
         for kind, one in found.items():
-            note = dominated
+            note = dominated if calibrated else small
             if one.frozen:
                 note = (
                     f"frozen after {one.chunks} chunks: the run has more events than are kept for the exact value; "
                     "t_score goes on"
-                )
+                ) + (f"; {small}" if not calibrated else "")
             statistics[kind] = reported(
                 kind,
                 one,
                 sequence=self._kept_until if one.frozen else self.sequence,
                 policy=self._monitor.alarm if kind == decides else None,
                 note=note,
+                calibrated=calibrated,
+            )
+        if "t_agg" not in statistics:
+            statistics["t_agg"] = Statistic(
+                kind="t_agg",
+                value=None,
+                state="frozen",
+                sequence=0,
+                note="the first chunk alone has more events than are kept for the exact value; t_score goes on",
             )
         return statistics, decides
 

@@ -82,10 +82,13 @@ class AggregatorMetrics:
             self.failures.labels(monitor, reason)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Export the present state of a monitor's live run; what is invalid is not shown."""
+        """Export the present state of a monitor's live run; what is invalid or frozen is not shown."""
         monitor = snapshot.monitor
         for kind in KINDS:
-            one = snapshot.statistics.get(kind, Statistic(kind=kind, value=None, state="invalid", sequence=0))
+            absent = Statistic(kind=kind, value=None, state="invalid", sequence=0)
+            one = snapshot.statistics.get(kind, absent)
+            if one.state == "frozen":  # a gauge cannot say that it is of the past
+                one = absent
             for family, value in (
                 (self._statistic, one.value),
                 (self._p, one.p),

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["chunks"])
 log = structlog.get_logger()
 
+FARTHEST_COUNT = 1000.0
+"""Expected and observed count of a chunk may differ by this factor."""
 ATTEMPTS = 3
 
 MemberT = TypeVar("MemberT", str, float)
@@ -67,7 +69,7 @@ async def push_chunk(
     body = await read_body(request, context.settings.body_limit_mb * 1_000_000)
     for _ in range(ATTEMPTS):
         pushed, members = await off_loop(len(body), _read, kind, body, present.features, listed(features))
-        given = _exposure([exposure_header, exposure, members.exposure], present)
+        given = _exposure([exposure_header, exposure, members.exposure], present, pushed.events)
         admitted = await context.broker.admission.admit(
             monitor=monitor,
             monitor_epoch=present.epoch,
@@ -232,7 +234,7 @@ def _id(given: list[str | None]) -> str | None:
     return None if name is None else checked_name("chunk", name)
 
 
-def _exposure(given: list[str | float | None], monitor: Monitor) -> float | None:
+def _exposure(given: list[str | float | None], monitor: Monitor, events: int) -> float | None:
     numbers = [None if value is None else _number(value) for value in given]
     exposure = _once("exposure", "exposure", numbers)
     if exposure is None:
@@ -245,6 +247,17 @@ def _exposure(given: list[str | float | None], monitor: Monitor) -> float | None
                 remedy="Give it as Nplmon-Exposure or ?exposure=.",
             )
         return None
+    if monitor.mode == "rate" and monitor.rate is not None:
+        expected = monitor.rate * exposure
+        # A wrong unit of exposure, not physics; and it would spoil the statistic of the whole run for good.
+        if not events / FARTHEST_COUNT <= expected <= events * FARTHEST_COUNT:
+            raise Problem(
+                "exposure",
+                f"An exposure of {exposure:g} means {expected:.3g} expected events, for {events} in the chunk.",
+                field="exposure",
+                value=exposure,
+                remedy=f"Give it in the unit of the monitor's rate ({monitor.rate:g} events per unit of exposure).",
+            )
     return exposure
 
 

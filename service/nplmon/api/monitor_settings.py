@@ -28,7 +28,7 @@ class KernelRequest(Strict):
     """Settings of the kernel model; see `KernelSettings`."""
 
     centres: Annotated[int, Field(ge=10, le=20_000)] = 1000
-    lambda_: Annotated[float, Field(alias="lambda", gt=0, le=1, allow_inf_nan=False)] = 1e-6
+    lambda_: Annotated[float, Field(alias="lambda", gt=0, le=1, allow_inf_nan=False)] = 1e-5
     sigma: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] | None = None
     sigma_quantile: Probability = 0.9
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

@@ -12,7 +12,7 @@ import msgspec
 Mode = Literal["shape", "rate"]
 ChunkState = Literal["queued", "leased", "fitted", "applied", "dead", "superseded"]
 StatisticKind = Literal["t_chunk", "t_agg", "t_ref", "t_score", "t_sum"]
-StatisticState = Literal["closed form", "frozen", "invalid"]
+StatisticState = Literal["closed form", "frozen", "uncalibrated", "invalid"]
 AlarmLevel = Literal["ok", "warning", "alarm"]
 
 
@@ -46,7 +46,7 @@ class KernelSettings(Message, frozen=True, kw_only=True):
 
     centres: int = 1000
     """M, Nystrom centres drawn from the reference."""
-    lambda_: float = msgspec.field(default=1e-6, name="lambda")
+    lambda_: float = msgspec.field(default=1e-5, name="lambda")
     sigma: float | None = None
     """Kernel width in reference standard deviations; None: taken from `sigma_quantile`."""
     sigma_quantile: float = 0.9

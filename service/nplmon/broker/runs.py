@@ -39,6 +39,7 @@ def close(*, run: Key, open_runs: Key, done: Key, name: str) -> list[bytes]:
 @function("""
 local stored = redis.call('GET', monitor)
 if not stored or redis.call('EXISTS', run) == 0 then return {} end
+if redis.call('HGET', run, 'epoch') ~= epoch then return redis.call('HGETALL', run) end
 redis.call('HINCRBY', run, 'epoch', 1)
 redis.call('HSET', run, 'state', 'open', 'monitor_epoch', string.format('%d', cjson.decode(stored).epoch),
   'accepted', 0, 'applied', 0, 'dead', 0, 'sequence', 0)
@@ -61,12 +62,14 @@ def reset(
     done: Key,
     contents: Sequence[Key],
     name: str,
+    epoch: int,
     updates: str,
 ) -> list[bytes]:
     """Begin a new epoch of a run at zero, with the monitor's present settings.
 
     Invariant: nothing of the old epoch is left but its work entries, which carry the old epoch and are
-    therefore superseded wherever they turn up.
+    therefore superseded wherever they turn up. The run leaves `epoch` once: a command that the connection repeats,
+    because the reply was lost, does not drop what was accepted since.
 
     Keys: monitor, run, open, dead, done, all contents of the run. Returns the run's fields; nothing if there
     is no such run.
@@ -173,6 +176,7 @@ class Runs:
         """
         keys = MonitorKeys(monitor)
         one = keys.run(run)
+        epoch = (await self.get(monitor, run)).epoch
         fields = await reset(
             self._connection,
             monitor=keys.monitor,
@@ -182,6 +186,7 @@ class Runs:
             done=keys.done,
             contents=one.contents,
             name=run,
+            epoch=epoch,
             updates=keys.updates,
         )
         return await self._answer(monitor, run, fields)

@@ -66,7 +66,7 @@ def demo(
         console.print("Starting the store, the API, one trainer and the aggregator ...")
         with RunningService(data_dir) as service:
             console.print(
-                f"Ready at {service.api}; preparing a reference of {len(stream.reference):,} events."
+                f"Ready at {service.api} . Preparing a reference of {len(stream.reference):,} events."
             )
             with Screen(console, stream) as screen:
                 report = play(service.api, stream, screen.show)

@@ -50,7 +50,7 @@ def create(
         float | None, typer.Option("--rate", help="Expected events per unit of exposure, for --mode rate.")
     ] = None,
     centres: Annotated[int | None, typer.Option("--centres", help="Nystrom centres. Default: 1000.")] = None,
-    lambda_: Annotated[float | None, typer.Option("--lambda", help="Regularisation. Default: 1e-6.")] = None,
+    lambda_: Annotated[float | None, typer.Option("--lambda", help="Regularisation. Default: 1e-5.")] = None,
     sigma: Annotated[
         float | None,
         typer.Option("--sigma", help="Kernel width in standard deviations. Default: from --sigma-quantile."),

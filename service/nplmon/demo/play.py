@@ -53,8 +53,9 @@ def play(api: str, stream: Stream, show: Show) -> Report:
         history: list[HistoryEntry] = []
         number = 1
         while True:
-            status = client.statistic(MONITOR, RUN)
             history += client.history(MONITOR, RUN, since=len(history), limit=1000).entries
+            # Read after the history, so that it is never older than its last line.
+            status = client.statistic(MONITOR, RUN)
             show(status, history)
             if len(history) > seen:
                 moved, seen = time.monotonic(), len(history)

@@ -82,9 +82,7 @@ class Report:
     def in_words(self) -> str:
         """Give a summary in sentences."""
         run, stream, alarm = self.status.run, self.stream, self.alarm_chunk
-        ordinary = [
-            e.statistics["t_agg"].z for e in self.history[: stream.ordinary] if "t_agg" in e.statistics
-        ]
+        ordinary = [e.statistics["t_score"].z for e in self.history[: stream.ordinary] if e.statistics]
         quiet = max((z for z in ordinary if z is not None), default=float("nan"))
         lines = [
             f"{run.applied} of {run.accepted} accepted chunks are in the statistic, each once ({stream.description}).",
@@ -93,7 +91,7 @@ class Report:
             lines.append(f"FALSE ALARM at ordinary chunk {alarm}: {self._rule()}.")
         else:
             lines.append(
-                f"The {stream.ordinary} ordinary chunks raised no alarm (largest Z of t_agg: {quiet:.1f})."
+                f"The {stream.ordinary} ordinary chunks raised no alarm (largest Z of t_score: {quiet:.1f})."
             )
         if stream.total > stream.ordinary:
             if alarm is None:

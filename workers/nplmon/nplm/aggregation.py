@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from nplmon.nplm.basis import Basis
 
 Kind = Literal["t_chunk", "t_agg", "t_ref", "t_score", "t_sum"]
+LEVERAGE_SAMPLE: Final = 10_000
 FORMAT: Final = "nplmon-aggregation-1"
 _SCALARS: Final = (
     "chunks",
@@ -64,12 +65,24 @@ class TestStatistic:
         The number of chunks in it; smaller than the run's where `frozen`.
     frozen:
         True where the cap on kept events has stopped it.
+    excess:
+        What the value is expected to lie above the null by, in the next order; only t_agg has any.
     """
 
     value: float
     null: ChiSquareSum
     chunks: int
     frozen: bool = False
+    excess: float = 0.0
+
+    @property
+    def log_p(self) -> float:
+        """Logarithm of the p-value, the excess taken off."""
+        return self.null.log_tail(self.value - self.excess)
+
+    def threshold(self, p: float) -> float:
+        """Give the value that is reached with probability p under H0, the excess included."""
+        return self.null.quantile(p) + self.excess
 
 
 class Aggregation:
@@ -244,30 +257,52 @@ class Aggregation:
             return {}
         h, h_squared = self._h / self.expected, self._h_squared / self.expected
         aggregated = self._null_aggregated()
-        result: dict[Kind, TestStatistic] = {
-            "t_chunk": TestStatistic(
-                value=self.t_chunk, null=self._nulls.chunk(self.last_expected), chunks=self.chunks
-            ),
+        result: dict[Kind, TestStatistic] = {}
+        if not self.frozen:
+            result["t_agg"] = TestStatistic(
+                value=self._t_agg(), null=aggregated, chunks=self.chunks, excess=self._excess(self.chunks)
+            )
+        elif self._frozen_weights.size:
+            null = ChiSquareSum(self._frozen_weights, np.ones_like(self._frozen_weights))
+            result["t_agg"] = TestStatistic(
+                value=self.t_frozen,
+                null=null,
+                chunks=self.frozen_chunks,
+                frozen=True,
+                excess=self._excess(self.frozen_chunks),
+            )
+        return result | {
+            "t_score": TestStatistic(value=self._t_score(), null=aggregated, chunks=self.chunks),
             "t_ref": TestStatistic(
                 value=self._t_ref(),
                 null=self._nulls.divergence(self.expected, h, h_squared),
                 chunks=self.chunks,
             ),
-            "t_score": TestStatistic(value=self._t_score(), null=aggregated, chunks=self.chunks),
             "t_sum": TestStatistic(
                 value=self.t_sum,
                 null=self._nulls.total(self.expected, self.chunks, self._shrinkage, h, h_squared),
                 chunks=self.chunks,
             ),
+            "t_chunk": TestStatistic(
+                value=self.t_chunk, null=self._nulls.chunk(self.last_expected), chunks=self.chunks
+            ),
         }
-        if not self.frozen:
-            result["t_agg"] = TestStatistic(value=self._t_agg(), null=aggregated, chunks=self.chunks)
-        elif self._frozen_weights.size:
-            null = ChiSquareSum(self._frozen_weights, np.ones_like(self._frozen_weights))
-            result["t_agg"] = TestStatistic(
-                value=self.t_frozen, null=null, chunks=self.frozen_chunks, frozen=True
-            )
-        return result
+
+    def _excess(self, chunks: int) -> float:
+        r"""Give what t_agg is expected to exceed its null by, :math:`(1 - 1/n) \, N \, E_R[q^2]`.
+
+        The average of :math:`e^{f_k}` contains the variance of the :math:`f_k`, and each f_k is larger at the events
+        that it was fitted to; with the leverage :math:`q(x) = \sum_j \psi_j(x)^2 / (N \mu_j + \Lambda^{pen})` of one
+        event this is the leading term in 1/N (ours). It is an upper estimate: an event of leverage above 1 moves f by
+        less than its leverage. The expectation is over 10,000 reference events.
+        """
+        size = self.expected / self.chunks
+        rows = slice(None, None, max(1, len(self.weights) // LEVERAGE_SAMPLE))
+        weights, psi = self.weights[rows], self.reference_features[rows]
+        leverage = psi**2 @ (1 / (size * self.basis.second_moment + self.basis.penalty(size))).astype(
+            np.float32
+        )
+        return float((1 - 1 / chunks) * size * (weights @ leverage.astype(np.float64) ** 2) / weights.sum())
 
     def to_bytes(self) -> bytes:
         """Serialise all but the reference and the features of the kept events, which the events give back."""
