@@ -66,7 +66,7 @@ def demo(
         console.print("Starting the store, the API, one trainer and the aggregator ...")
         with RunningService(data_dir) as service:
             console.print(
-                f"Ready at {service.api} . Preparing a reference of {len(stream.reference):,} events."
+                f"Ready at {service.api}\nPreparing a reference of {len(stream.reference):,} events."
             )
             with Screen(console, stream) as screen:
                 report = play(service.api, stream, screen.show)
@@ -87,7 +87,7 @@ def demo(
 
 def _tell(report: Report, console: Console, *, as_json: bool) -> None:
     console.print()
-    console.print(report.in_words(), highlight=False, soft_wrap=True)
+    console.print(report.in_words(), highlight=False, soft_wrap=not console.is_terminal)
     if report.passed:
         console.print("As it should be.", style="bold green")
     else:
