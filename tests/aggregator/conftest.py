@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from tests.aggregator.samples import a_monitor, store_reference
@@ -12,19 +12,6 @@ from nplmon.aggregator import aggregator
 from nplmon.broker import Broker
 from nplmon.broker.embedded import EmbeddedStore
 from nplmon.broker.messages import Monitor
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    store = EmbeddedStore(tmp_path_factory.mktemp("aggregator"))
-    store.start()
-    yield store
-    store.stop()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -16,19 +16,6 @@ from nplmon.api import create_app
 from nplmon.broker import Broker
 from nplmon.broker.embedded import EmbeddedStore
 from nplmon.settings import Settings
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    store = EmbeddedStore(tmp_path_factory.mktemp("store"))
-    store.start()
-    yield store
-    store.stop()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A real embedded store for the whole session, emptied before each test."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from tests.broker.samples import a_monitor
@@ -8,19 +8,6 @@ from tests.broker.samples import a_monitor
 from nplmon.broker import Broker
 from nplmon.broker.embedded import EmbeddedStore
 from nplmon.broker.messages import Monitor
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    store = EmbeddedStore(tmp_path_factory.mktemp("broker"))
-    store.start()
-    yield store
-    store.stop()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -13,19 +13,6 @@ from nplmon.broker import Broker
 from nplmon.broker.embedded import EmbeddedStore
 from nplmon.broker.messages import Monitor
 from nplmon.trainer import trainer
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    store = EmbeddedStore(tmp_path_factory.mktemp("trainer"))
-    store.start()
-    yield store
-    store.stop()
 
 
 @pytest.fixture

@@ -66,6 +66,10 @@ class Aggregator:
         """The number of monitors held."""
         return len(self._fences)
 
+    def progress(self) -> tuple[int, int]:
+        """Give the number of chunks applied so far and of monitors held now."""
+        return self.applied, self.monitors
+
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop."""
         holding = asyncio.create_task(self._keep_holding(stop))

@@ -12,7 +12,7 @@ from nplmon.aggregator.alarm import next_alarm
 from nplmon.aggregator.marginals import BINS, Marginals
 from nplmon.aggregator.state import SavedState
 from nplmon.aggregator.statistic import deciding, reported
-from nplmon.broker.messages import Alarm, Death, Fit, HistoryEntry, Snapshot, Statistic
+from nplmon.broker.messages import Alarm, Death, Fit, HistoryEntry, Snapshot, Statistic, expected_events
 from nplmon.nplm.aggregation import Aggregation
 from nplmon.nplm.errors import StateError
 from nplmon.nplm.ratio import project
@@ -157,7 +157,7 @@ class Ledger:
                 np.frombuffer(result.coefficients, dtype="<f8"),
                 np.frombuffer(result.score, dtype="<f8"),
                 result.t_chunk,
-                self._expected(result),
+                expected_events(self._monitor, receipt),
                 events,
             )
             self._marginals.add(events)
@@ -188,14 +188,6 @@ class Ledger:
             drop_payloads=drop_payloads,
             drop_fits=drop_fits,
         )
-
-    def _expected(self, fit: Fit) -> float:
-        """lam_k: the count itself in mode "shape", rate x exposure in mode "rate"."""
-        if self._monitor.mode == "shape":
-            return float(fit.receipt.events)
-        if self._monitor.rate is None or fit.receipt.exposure is None:
-            raise ValueError(f"chunk {fit.receipt.chunk!r} was accepted without an exposure")
-        return self._monitor.rate * fit.receipt.exposure
 
     def _reported(self) -> tuple[dict[str, Statistic], Kind]:
         """Give all statistics as reported, and the kind that decides on the alarm."""

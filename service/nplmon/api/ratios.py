@@ -10,6 +10,7 @@ import anyio.to_thread
 import numpy as np
 
 from nplmon.api.problems import Problem
+from nplmon.broker.messages import expected_events
 from nplmon.nplm.basis import Basis, basis_key
 from nplmon.nplm.ratio import AveragedRatio
 
@@ -114,17 +115,10 @@ class Ratios:
 
 
 def mixture(fits: list[Fit], monitor: Monitor, log_normalisation: float) -> AveragedRatio:
-    """Put the chunks' models together: sum_k lam_k e^{f_k} / sum_k lam_k.
-
-    lam_k is the number of the chunk's events in mode "shape", rate * exposure in mode "rate".
-    """
-    if monitor.mode == "rate" and monitor.rate is not None:
-        weights = [monitor.rate * (fit.receipt.exposure or 0.0) for fit in fits]
-    else:
-        weights = [float(fit.receipt.events) for fit in fits]
+    """Put the chunks' models together: sum_k lam_k e^{f_k} / sum_k lam_k."""
     return AveragedRatio(
         coefficients=np.stack([np.frombuffer(fit.coefficients, dtype="<f8") for fit in fits]),
-        log_weights=np.log(weights),
+        log_weights=np.log([expected_events(monitor, fit.receipt) for fit in fits]),
         log_normalisation=log_normalisation,
     )
 

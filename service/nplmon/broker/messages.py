@@ -120,6 +120,24 @@ class Receipt(Message, frozen=True, kw_only=True):
     accepted_at: float
 
 
+def expected_events(monitor: Monitor, receipt: Receipt) -> float:
+    """Give lam_k, the events expected under H0: the count itself in mode "shape", rate x exposure in mode "rate".
+
+    Raises
+    ------
+    ValueError
+        If mode "rate" lacks the monitor's rate or the chunk's exposure.
+    """
+    if monitor.mode == "shape":
+        return float(receipt.events)
+    if monitor.rate is None or receipt.exposure is None:
+        raise ValueError(
+            f"chunk {receipt.chunk!r} was accepted without an exposure: "
+            "a rate-aware monitor needs a rate, and each chunk an exposure"
+        )
+    return monitor.rate * receipt.exposure
+
+
 class Fit(Message, frozen=True, kw_only=True):
     """The result of one chunk: its model's coefficients in the reference eigenbasis, and its own statistic."""
 

@@ -11,7 +11,7 @@ import numpy as np
 import structlog
 
 from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonitor
-from nplmon.broker.messages import Fit
+from nplmon.broker.messages import Fit, expected_events
 from nplmon.nplm.fit import Fitted, PreparedReference
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ class Trainer:
         self._references: dict[str, PreparedReference] = {}
         self._next_take_over = 0.0
         self._stop = asyncio.Event()
+
+    def progress(self) -> tuple[int, int]:
+        """Give the number of chunks finished so far and of monitors held: none, a trainer works for all."""
+        return self.finished, 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; the chunk in hand is finished first."""
@@ -183,12 +187,9 @@ class Trainer:
         monitor = await self._broker.monitors.at(receipt.monitor, receipt.monitor_epoch)
         reference = await self._reference(monitor)
         events = np.frombuffer(lease.payload, dtype="<f4").reshape(receipt.events, len(monitor.features))
-        expected = float(receipt.events)
-        if monitor.mode == "rate":
-            if monitor.rate is None or receipt.exposure is None:
-                raise ValueError("a rate-aware monitor needs a rate, and each chunk an exposure")
-            expected = monitor.rate * receipt.exposure
-        fitted, seconds = await asyncio.to_thread(_timed_fit, reference, events, expected)
+        fitted, seconds = await asyncio.to_thread(
+            _timed_fit, reference, events, expected_events(monitor, receipt)
+        )
         self._metrics.fit_duration.labels(monitor.name).observe(seconds)
         return Fit(
             receipt=receipt,
