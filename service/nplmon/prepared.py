@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 
 from nplmon.broker.errors import BrokerError
 from nplmon.nplm.basis import Basis, basis_key, prepare
-from nplmon.nplm.sample import Sample
+from nplmon.nplm.reference import Reference
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ class Prepared:
         Names the reference and the settings of the eigenbasis.
     basis:
         Its eigenbasis.
-    sample:
+    reference:
         Its events in the monitor's features, and weights.
     features:
         psi at the events, float32 (N_R, r).
@@ -58,7 +58,7 @@ class Prepared:
 
     key: str
     basis: Basis
-    sample: Sample
+    reference: Reference
     features: NDArray[np.float32]
 
 
@@ -112,34 +112,34 @@ class PreparedReferences:
 
     async def _load(self, monitor: Monitor, reference_hash: str, key: str) -> Prepared:
         references = self._broker.references
-        reference = await references.by_hash(reference_hash)
+        stored_reference = await references.by_hash(reference_hash)
         body = await references.body(reference_hash)
-        columns = [reference.features.index(feature) for feature in monitor.features]
-        sample = (await asyncio.to_thread(Sample.from_bytes, body)).columns(columns)
+        columns = [stored_reference.features.index(feature) for feature in monitor.features]
+        reference = (await asyncio.to_thread(Reference.from_bytes, body)).columns(columns)
         while (stored := await references.basis(reference_hash, key)) is None:
             if not await references.claim_basis(reference_hash, key, self._holder, CLAIM_SECONDS):
                 await asyncio.sleep(WAIT_SECONDS)
                 continue
-            made = await self._prepare(monitor, sample, reference_hash, key)
+            made = await self._prepare(monitor, reference, reference_hash, key)
             await references.put_basis(reference_hash, key, made.to_bytes())
         # From the bytes, also where it was made here: every process works with the same numbers.
         basis = Basis.from_bytes(stored)
         # The digest, because a basis made anew, after the store lost it, may differ by signs and rotations.
         name = f"{reference_hash[:32]}-{key}-{hashlib.sha256(stored).hexdigest()[:16]}"
         path = self._directory / f"{name}.safetensors"
-        features = await asyncio.to_thread(cached_features, path, basis, sample.events)
-        log.info("reference ready", monitor=monitor.name, events=len(sample.events), components=basis.size)
-        return Prepared(name, basis, sample, features)
+        features = await asyncio.to_thread(cached_features, path, basis, reference.events)
+        log.info("reference ready", monitor=monitor.name, events=len(reference.events), components=basis.size)
+        return Prepared(name, basis, reference, features)
 
-    async def _prepare(self, monitor: Monitor, sample: Sample, reference_hash: str, key: str) -> Basis:
+    async def _prepare(self, monitor: Monitor, reference: Reference, reference_hash: str, key: str) -> Basis:
         """Make the eigenbasis in a thread, and keep the claim on it meanwhile."""
-        log.info("preparing the reference", monitor=monitor.name, events=len(sample.events))
+        log.info("preparing the reference", monitor=monitor.name, events=len(reference.events))
         kernel = monitor.kernel
         making = asyncio.create_task(
             asyncio.to_thread(
                 prepare,
-                sample.events,
-                sample.weights,
+                reference.events,
+                reference.weights,
                 centres=kernel.centres,
                 lambda_=kernel.lambda_,
                 sigma=kernel.sigma,

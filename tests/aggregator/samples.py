@@ -14,9 +14,9 @@ import safetensors.numpy
 from nplmon.aggregator.ledger import Ledger
 from nplmon.broker import Broker
 from nplmon.broker.messages import Death, Fit, KernelSettings, Monitor, Receipt, Reference, Run
+from nplmon.nplm import reference as nplm_reference
 from nplmon.nplm.basis import basis_key, prepare
-from nplmon.nplm.fit import PreparedReference
-from nplmon.nplm.sample import Sample
+from nplmon.nplm.kernel import KernelModel
 from nplmon.prepared import Prepared
 
 SEED = 7
@@ -40,13 +40,13 @@ def prepared() -> Prepared:
     """Give the prepared reference."""
     events = sample(2000)
     basis = prepare(events, centres=KERNEL.centres)
-    return Prepared("k", basis, Sample(events), basis.features(events))
+    return Prepared("k", basis, nplm_reference.Reference(events), basis.features(events))
 
 
 @cache
-def fits_on() -> PreparedReference:
+def fits_on() -> KernelModel:
     """Give the reference as a trainer has it."""
-    return PreparedReference(prepared().basis, prepared().features)
+    return KernelModel(prepared().reference, prepared().basis, prepared().features)
 
 
 def a_monitor(name: str = "m", **changes: Any) -> Monitor:
@@ -157,7 +157,7 @@ async def store_reference(broker: Broker) -> None:
         maxima=(9.0, 9.0),
         created_at=1.0,
     )
-    await broker.references.put(reference, safetensors.numpy.save({"events": one.sample.events}))
+    await broker.references.put(reference, safetensors.numpy.save({"events": one.reference.events}))
     key = basis_key(("x", "y"), KERNEL.centres, KERNEL.lambda_, None, KERNEL.sigma_quantile, KERNEL.seed)
     await broker.references.put_basis(HASH, key, one.basis.to_bytes())
 

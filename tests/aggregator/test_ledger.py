@@ -135,7 +135,7 @@ def test_the_projection_is_the_averaged_ratio() -> None:
         log_weights=np.log([fit.receipt.events for fit in applied]),
         log_normalisation=mixture.log_normalisation,
     )
-    events, basis = prepared().sample.events, prepared().basis
+    events, basis = prepared().reference.events, prepared().basis
     difference = projected.log_ratio(basis, events) - models.log_ratio(basis, events)
     assert np.abs(difference).mean() < 0.15 * np.abs(models.log_ratio(basis, events)).mean()
 

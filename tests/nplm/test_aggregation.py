@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from nplmon.nplm.aggregation import Aggregation
 from nplmon.nplm.basis import Basis, prepare
 from nplmon.nplm.errors import StateError
-from nplmon.nplm.fit import Fitted, PreparedReference
+from nplmon.nplm.kernel import KernelFit, KernelModel
 from nplmon.nplm.null import Mode, Nulls
+from nplmon.nplm.reference import Reference
 
 Array = NDArray[np.float64]
 SIZES = (150, 90, 300, 120, 60)
@@ -28,7 +29,7 @@ class Chunk(NamedTuple):
 
     events: Array
     expected: float
-    fitted: Fitted
+    fitted: KernelFit
 
 
 class Problem(NamedTuple):
@@ -48,7 +49,7 @@ def problem(mode: Mode) -> Problem:
     weights[:50] = 0.0
     basis = prepare(reference, weights, centres=60, sigma=1.5)
     features = basis.features(reference)
-    prepared = PreparedReference(basis, features, weights)
+    prepared = KernelModel(Reference(reference, weights), basis, features)
     chunks = []
     for size in SIZES:
         events = rng.normal(0.1, 1.0, size=(size, 2))

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from nplmon.nplm.basis import Basis, basis_key, gaussian_kernel, prepare
-from nplmon.nplm.fit import PreparedReference
+from nplmon.nplm.kernel import KernelModel
+from nplmon.nplm.reference import Reference
 
 Events = NDArray[np.float64]
 
@@ -16,7 +17,7 @@ def t_of(
     reference: Events, chunk: Events, weights: NDArray[np.float64] | None = None, **settings: float
 ) -> float:
     basis = prepare(reference, weights, **{"centres": 100, "sigma": 1.0, **settings})
-    prepared = PreparedReference(basis, basis.features(reference), weights)
+    prepared = KernelModel(Reference(reference, weights), basis)
     return prepared.fit(chunk, float(len(chunk))).statistic
 
 
@@ -78,8 +79,11 @@ def test_bytes_give_the_same_basis(reference: Events, chunk: Events):
     np.testing.assert_array_equal(again.features(chunk), basis.features(chunk))
     # What was read fits like what was written, and torch accepts its arrays without a warning.
     features = basis.features(reference)
-    first = PreparedReference(basis, features, weights).fit(chunk, 150.0)
-    assert PreparedReference(again, features, weights).fit(chunk, 150.0).statistic == first.statistic
+    first = KernelModel(Reference(reference, weights), basis, features).fit(chunk, 150.0)
+    assert (
+        KernelModel(Reference(reference, weights), again, features).fit(chunk, 150.0).statistic
+        == first.statistic
+    )
 
 
 def test_features_are_the_same_in_blocks(reference: Events, monkeypatch: pytest.MonkeyPatch):
@@ -169,7 +173,7 @@ def test_duplicated_events_and_centres(chunk: Events):
 
     assert basis.size == 6
     assert np.isfinite(basis.projection).all()
-    assert np.isfinite(PreparedReference(basis, basis.features(reference)).fit(chunk, 150.0).statistic)
+    assert np.isfinite(KernelModel(Reference(reference), basis).fit(chunk, 150.0).statistic)
 
 
 def test_more_centres_than_events(reference: Events):
@@ -204,8 +208,8 @@ def test_weights_are_multiplicities(reference: Events, chunk: Events, monkeypatc
     np.testing.assert_allclose(basis.mean, alike.mean)
     np.testing.assert_allclose(basis.scale, alike.scale)
     np.testing.assert_allclose(basis.second_moment[:20], alike.second_moment[:20], rtol=1e-6)
-    weighted = PreparedReference(basis, basis.features(reference), weights).fit(chunk, 150.0)
-    plain = PreparedReference(alike, alike.features(repeated)).fit(chunk, 150.0)
+    weighted = KernelModel(Reference(reference, weights), basis).fit(chunk, 150.0)
+    plain = KernelModel(Reference(repeated), alike).fit(chunk, 150.0)
     assert weighted.statistic == pytest.approx(plain.statistic, rel=2e-4)
 
 

@@ -19,8 +19,9 @@ from scipy import stats
 
 from nplmon.nplm.aggregation import Aggregation
 from nplmon.nplm.basis import Basis, prepare
-from nplmon.nplm.fit import PreparedReference
+from nplmon.nplm.kernel import KernelModel
 from nplmon.nplm.null import ChiSquareSum, Mode
+from nplmon.nplm.reference import Reference
 
 pytestmark = pytest.mark.slow
 
@@ -55,11 +56,11 @@ SETTINGS = {
 }
 
 
-def draw(rng: np.random.Generator, events: int) -> tuple[Basis, NDArray[np.float32], PreparedReference]:
+def draw(rng: np.random.Generator, events: int) -> tuple[Basis, NDArray[np.float32], KernelModel]:
     reference = rng.normal(size=(events, 2))
     basis = prepare(reference, centres=100, sigma=3.0, lambda_=3e-4)
     features = basis.features(reference)
-    return basis, features, PreparedReference(basis, features)
+    return basis, features, KernelModel(Reference(reference), basis, features)
 
 
 @pytest.fixture(

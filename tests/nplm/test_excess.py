@@ -7,7 +7,8 @@ import pytest
 
 from nplmon.nplm.aggregation import Aggregation
 from nplmon.nplm.basis import prepare
-from nplmon.nplm.fit import PreparedReference
+from nplmon.nplm.kernel import KernelModel
+from nplmon.nplm.reference import Reference
 from nplmon.simulators import dimuon
 
 RUNS, CHUNKS, EVENTS = 24, 4, 1_000
@@ -25,7 +26,7 @@ def test_allowance_for_leverage_covers_the_excess() -> None:
     reference = dimuon.sample(rng, 50_000)
     basis = prepare(reference, centres=300, lambda_=1e-6)
     features = basis.features(reference)
-    prepared = PreparedReference(basis, features)
+    prepared = KernelModel(Reference(reference), basis, features)
     differences, allowances = [], []
     for _ in range(RUNS):
         run = Aggregation(basis, features, None, "shape", event_cap=10**6)

@@ -7,10 +7,13 @@ import importlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-MODULES = ("aggregation", "basis", "errors", "fit", "null", "ratio", "sample")
+import nplmon.nplm
+
+MODULES = sorted(path.stem for path in Path(nplmon.nplm.__path__[0]).glob("[a-z]*.py"))
 TORCH_FREE = """
 import sys
 
@@ -25,7 +28,7 @@ from nplmon.nplm.aggregation import Aggregation
 from nplmon.nplm.basis import Basis, prepare
 from nplmon.nplm.null import Nulls
 from nplmon.nplm.ratio import AveragedRatio, project
-from nplmon.nplm.sample import Sample
+from nplmon.nplm.reference import Reference
 
 events = np.random.default_rng(0).normal(size=(500, 1))
 basis = Basis.from_bytes(prepare(events, centres=20).to_bytes())
@@ -39,7 +42,7 @@ ratio = project(basis, features, np.ones(500), run.log_ratio())
 assert AveragedRatio.from_bytes(ratio.to_bytes()).log_ratio(basis, events).shape == (500,)
 assert 0 < Nulls(basis=basis, mode="shape").chunk(50.0).tail(3.0) < 1
 try:
-    import nplmon.nplm.fit
+    import nplmon.nplm.kernel
 except ImportError:
     print("fit alone needs torch")
 """

@@ -13,7 +13,8 @@ from tests.nplm.oracle import Oracle
 
 from nplmon.nplm.basis import Basis, prepare
 from nplmon.nplm.errors import FitError
-from nplmon.nplm.fit import Fitted, PreparedReference
+from nplmon.nplm.kernel import KernelFit, KernelModel
+from nplmon.nplm.reference import Reference
 
 Events = NDArray[np.floating]
 
@@ -26,7 +27,7 @@ def compare(
 ) -> list[float]:
     """Fit each (events, expected) both ways; give the statistics."""
     basis = prepare(reference, weights, **settings)
-    prepared = PreparedReference(basis, basis.features(reference), weights)
+    prepared = KernelModel(Reference(reference, weights), basis)
     oracle = Oracle(basis, reference, weights)
     statistics = []
     for events, expected in chunks:
@@ -122,11 +123,11 @@ def test_twelve_dimensions():
 
 
 @pytest.fixture(scope="module", params=[1, 5], ids=["1-D", "5-D"])
-def gaussian(request: pytest.FixtureRequest) -> tuple[Basis, PreparedReference, Events]:
+def gaussian(request: pytest.FixtureRequest) -> tuple[Basis, KernelModel, Events]:
     rng = np.random.default_rng(6)
     events = rng.normal(size=(5_000, request.param))
     basis = prepare(events, centres=120)
-    return basis, PreparedReference(basis, basis.features(events)), events
+    return basis, KernelModel(Reference(events), basis), events
 
 
 def spot(place: float, count: int) -> Events:
@@ -152,7 +153,7 @@ def spot(place: float, count: int) -> Events:
     ],
 )
 def test_violent_anomalies_are_fitted(
-    gaussian: tuple[Basis, PreparedReference, Events], chunk: Events, least: float
+    gaussian: tuple[Basis, KernelModel, Events], chunk: Events, least: float
 ):
     """500 events are expected: none at all would give t = 1000."""
     basis, prepared, _ = gaussian
@@ -174,7 +175,7 @@ def test_a_violent_fit_is_right_where_it_converges():
 
 
 def test_ten_times_the_rate_is_the_likelihood_ratio_of_the_count(
-    gaussian: tuple[Basis, PreparedReference, Events],
+    gaussian: tuple[Basis, KernelModel, Events],
 ):
     _, prepared, events = gaussian
     fitted = prepared.fit(events[:5_000], 500.0)
@@ -182,27 +183,27 @@ def test_ten_times_the_rate_is_the_likelihood_ratio_of_the_count(
     assert fitted.statistic == pytest.approx(2 * (5000 * np.log(10) - 4500), rel=0.01)
 
 
-def test_a_chunk_drawn_from_the_reference_is_ordinary(gaussian: tuple[Basis, PreparedReference, Events]):
+def test_a_chunk_drawn_from_the_reference_is_ordinary(gaussian: tuple[Basis, KernelModel, Events]):
     basis, prepared, events = gaussian
 
     assert 0 <= prepared.fit(events[:100], 100.0).statistic < 3 * basis.size
     assert abs(prepared.fit(events, float(len(events))).statistic) < 1e-5
 
 
-def test_the_score_is_the_gradient_at_no_difference(gaussian: tuple[Basis, PreparedReference, Events]):
+def test_the_score_is_the_gradient_at_no_difference(gaussian: tuple[Basis, KernelModel, Events]):
     basis, prepared, events = gaussian
     chunk = events[:200] + 0.1
     direct = basis.features(chunk).astype(np.float64).sum(axis=0)
     direct -= 250.0 * basis.features(events).astype(np.float64).mean(axis=0)
 
-    fitted: Fitted = prepared.fit(chunk, 250.0)
+    fitted: KernelFit = prepared.fit(chunk, 250.0)
 
     np.testing.assert_allclose(fitted.score, direct, atol=1e-4 * np.abs(direct).max())
 
 
 @pytest.mark.parametrize("expected", [0.0, -3.0, np.nan, np.inf])
 def test_an_impossible_expected_count_is_refused(
-    gaussian: tuple[Basis, PreparedReference, Events], expected: float
+    gaussian: tuple[Basis, KernelModel, Events], expected: float
 ):
     _, prepared, events = gaussian
 
@@ -210,7 +211,7 @@ def test_an_impossible_expected_count_is_refused(
         prepared.fit(events[:10], expected)
 
 
-def test_a_chunk_without_events_is_refused(gaussian: tuple[Basis, PreparedReference, Events]):
+def test_a_chunk_without_events_is_refused(gaussian: tuple[Basis, KernelModel, Events]):
     _, prepared, events = gaussian
 
     with pytest.raises(ValueError, match="0 events: a chunk needs at least one"):
@@ -218,9 +219,7 @@ def test_a_chunk_without_events_is_refused(gaussian: tuple[Basis, PreparedRefere
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_events_that_are_not_finite_are_refused(
-    gaussian: tuple[Basis, PreparedReference, Events], value: float
-):
+def test_events_that_are_not_finite_are_refused(gaussian: tuple[Basis, KernelModel, Events], value: float):
     _, prepared, events = gaussian
     chunk = events[:10].copy()
     chunk[7, -1] = value
@@ -229,7 +228,7 @@ def test_events_that_are_not_finite_are_refused(
         prepared.fit(chunk, 10.0)
 
 
-def test_events_of_other_features_are_refused(gaussian: tuple[Basis, PreparedReference, Events]):
+def test_events_of_other_features_are_refused(gaussian: tuple[Basis, KernelModel, Events]):
     basis, prepared, _ = gaussian
 
     with pytest.raises(ValueError, match=f"give \\(N, {basis.mean.size}\\)"):
@@ -240,8 +239,8 @@ def test_a_fit_that_does_not_converge_says_so(monkeypatch: pytest.MonkeyPatch):
     rng = np.random.default_rng(10)
     events = rng.normal(size=(2_000, 1))
     basis = prepare(events, centres=50)
-    prepared = PreparedReference(basis, basis.features(events))
-    monkeypatch.setattr("nplmon.nplm.fit.MAX_NEWTON_STEPS", 1)
+    prepared = KernelModel(Reference(events), basis)
+    monkeypatch.setattr("nplmon.nplm.kernel.MAX_NEWTON_STEPS", 1)
 
     with pytest.raises(FitError, match="not converged in 1 Newton steps"):
         prepared.fit(rng.normal(1.0, 0.5, size=(200, 1)), 200.0)

@@ -7,8 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from nplmon.nplm.basis import Basis, prepare
-from nplmon.nplm.fit import PreparedReference
+from nplmon.nplm.kernel import KernelModel
 from nplmon.nplm.ratio import AveragedRatio, project
+from nplmon.nplm.reference import Reference
 
 LAM = np.array([200.0, 350.0, 120.0])
 
@@ -32,7 +33,7 @@ def basis(reference: NDArray[np.float64], weights: NDArray[np.float64]) -> Basis
 def mixture(basis: Basis, reference: NDArray[np.float64], weights: NDArray[np.float64]) -> AveragedRatio:
     """Give the mixture of three fits to shifted chunks."""
     rng = np.random.default_rng(3)
-    prepared = PreparedReference(basis, basis.features(reference), weights)
+    prepared = KernelModel(Reference(reference, weights), basis)
     fits = [prepared.fit(rng.normal(0.1, 1.0, size=(int(lam), 2)), lam) for lam in LAM]
     return AveragedRatio(coefficients=np.array([fit.coefficients for fit in fits]), log_weights=np.log(LAM))
 

@@ -17,8 +17,9 @@ from scipy import stats
 
 from nplmon.nplm.aggregation import Aggregation
 from nplmon.nplm.basis import prepare
-from nplmon.nplm.fit import PreparedReference
+from nplmon.nplm.kernel import KernelModel
 from nplmon.nplm.null import Mode
+from nplmon.nplm.reference import Reference
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +33,7 @@ def p_values(dimuon: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
     reference, ordinary = dimuon[:REFERENCE], dimuon[REFERENCE:]
     basis = prepare(reference, centres=300, lambda_=1e-4)
     features = basis.features(reference)
-    prepared = PreparedReference(basis, features)
+    prepared = KernelModel(Reference(reference), basis, features)
     mode: Mode = "shape"
     found: dict[str, list[float]] = {kind: [] for kind in KINDS}
     chunks = iter(np.split(ordinary[: RUNS * CHUNKS * EVENTS], RUNS * CHUNKS))

@@ -16,7 +16,8 @@ import torch
 
 from nplmon.nplm.aggregation import Aggregation
 from nplmon.nplm.basis import prepare
-from nplmon.nplm.fit import PreparedReference
+from nplmon.nplm.kernel import KernelModel
+from nplmon.nplm.reference import Reference
 
 
 def statistics(directory: Path, kernel: dict[str, Any], order: list[str]) -> list[dict[str, float]]:
@@ -24,7 +25,7 @@ def statistics(directory: Path, kernel: dict[str, Any], order: list[str]) -> lis
     reference = np.load(directory / "reference.npy")
     basis = prepare(reference, lambda_=kernel.pop("lambda"), **kernel)
     features = basis.features(reference)
-    prepared = PreparedReference(basis, features)
+    prepared = KernelModel(Reference(reference), basis, features)
     run = Aggregation(basis, features, None, "shape", event_cap=200_000)
     values = []
     for name in order:

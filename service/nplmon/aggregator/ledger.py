@@ -69,9 +69,9 @@ class Ledger:
         self._monitor = monitor
         self._prepared = prepared
         self._exposure_budget = exposure_budget
-        self._marginals = Marginals(monitor, prepared.sample, prepared.basis)
+        self._marginals = Marginals(monitor, prepared.reference, prepared.basis)
         self._aggregation = Aggregation(
-            prepared.basis, prepared.features, prepared.sample.weights, monitor.mode, event_cap
+            prepared.basis, prepared.features, prepared.reference.weights, monitor.mode, event_cap
         )
         self.name = run.name
         self.epoch = run.epoch

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from nplmon.broker.messages import Monitor
     from nplmon.nplm.basis import Basis
-    from nplmon.nplm.sample import Sample
+    from nplmon.nplm.reference import Reference
 
 BINS = 40
 COVERED = (0.001, 0.999)
@@ -27,17 +27,17 @@ class Marginals:
     ----------
     monitor:
         Names and units of the features.
-    sample:
+    reference:
         The reference, (N_R, d).
     basis:
         Its eigenbasis, for means, deviations and N_eff.
     """
 
-    def __init__(self, monitor: Monitor, sample: Sample, basis: Basis) -> None:
+    def __init__(self, monitor: Monitor, reference: Reference, basis: Basis) -> None:
         self._monitor = monitor
         self._basis = basis
-        events = sample.events
-        self._weights = np.ones(len(events)) if sample.weights is None else sample.weights
+        events = reference.events
+        self._weights = np.ones(len(events)) if reference.weights is None else reference.weights
         self._edges = [_edges(column) for column in events.T]
         self._bins = [_bin(column, edges) for column, edges in zip(events.T, self._edges, strict=True)]
         self._reference = self._histograms(self._weights)

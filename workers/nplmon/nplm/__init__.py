@@ -1,4 +1,31 @@
 """The numerical core: arrays in, numbers out. No Redis, no HTTP, no clock, no global state.
 
-`fit` needs torch; everything else is numpy and scipy, so that a reader of fitted ratios needs no torch.
+The names below are loaded when they are first used: the models need torch, and a reader of fitted ratios needs none.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nplmon.nplm.kernel import KernelFit, KernelModel
+    from nplmon.nplm.model import Fitted, Model, fit
+    from nplmon.nplm.reference import Reference
+
+_HOMES = {
+    "Fitted": "model",
+    "KernelFit": "kernel",
+    "KernelModel": "kernel",
+    "Model": "model",
+    "Reference": "reference",
+    "fit": "model",
+}
+
+__all__ = ["Fitted", "KernelFit", "KernelModel", "Model", "Reference", "fit"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"nplmon.nplm.{_HOMES[name]}"), name)

@@ -16,7 +16,6 @@ numpy and scipy only.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -309,7 +308,7 @@ class Aggregation:
         header = {
             "format": FORMAT,
             "mode": self.mode,
-            "basis": _digest(self.basis),
+            "basis": self.basis.digest,
             "scalars": {name: getattr(self, name) for name in _SCALARS},
         }
         arrays = {
@@ -347,7 +346,7 @@ class Aggregation:
             arrays = safetensors.numpy.load(body)
             header = json.loads(arrays["header"].tobytes())
             found, scalars = (header["format"], header["mode"]), header["scalars"]
-            same_basis = header["basis"] == _digest(self.basis)
+            same_basis = header["basis"] == self.basis.digest
         except (safetensors.SafetensorError, KeyError, ValueError) as error:
             raise StateError(f"{len(body)} bytes are no saved state ({error}): reset the run") from error
         if found != (FORMAT, self.mode):
@@ -369,8 +368,3 @@ class Aggregation:
         self._shrinkage, self._frozen_weights = arrays["shrinkage"], arrays["frozen_weights"]
         self._log_reference, self._log_events = arrays["log_reference"], arrays["log_events"]
         self._models, self._log_weights = arrays["models"], arrays["log_weights"]
-
-
-def _digest(basis: Basis) -> str:
-    """Tell apart eigenbases of the same size: their components, and so all coefficients, mean other things."""
-    return hashlib.sha256(basis.second_moment.tobytes() + basis.mean_feature.tobytes()).hexdigest()[:32]

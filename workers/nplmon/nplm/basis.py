@@ -94,6 +94,11 @@ class Basis:
         """r, the number of components kept."""
         return self.second_moment.size
 
+    @property
+    def digest(self) -> str:
+        """Tell apart eigenbases of the same size: their components, and so all coefficients, mean other things."""
+        return hashlib.sha256(self.second_moment.tobytes() + self.mean_feature.tobytes()).hexdigest()[:32]
+
     def penalty(self, events: float) -> float:
         """Lam = lambda (N_R + N_k), the penalty of a fit to `events` data events (arXiv:2204.02317, eq. 13)."""
         return self.lambda_ * (self.events + events)

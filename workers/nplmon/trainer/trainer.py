@@ -12,7 +12,7 @@ import structlog
 
 from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonitor
 from nplmon.broker.messages import Fit, expected_events
-from nplmon.nplm.fit import Fitted, PreparedReference
+from nplmon.nplm.kernel import KernelFit, KernelModel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -64,7 +64,7 @@ class Trainer:
         self._metrics = metrics
         self._held: dict[str, Lease] = {}
         self._lost: set[str] = set()
-        self._references: dict[str, PreparedReference] = {}
+        self._references: dict[str, KernelModel] = {}
         self._next_take_over = 0.0
         self._stop = asyncio.Event()
 
@@ -204,13 +204,13 @@ class Trainer:
             finished_at=time.time(),
         )
 
-    async def _reference(self, monitor: Monitor) -> PreparedReference:
+    async def _reference(self, monitor: Monitor) -> KernelModel:
         prepared = await self._prepared.get(monitor)
         if prepared.key not in self._references:
             while len(self._references) >= KEPT:
                 self._references.pop(next(iter(self._references)))
             self._references[prepared.key] = await asyncio.to_thread(
-                PreparedReference, prepared.basis, prepared.features, prepared.sample.weights, self._device
+                KernelModel, prepared.reference, prepared.basis, prepared.features, device=self._device
             )
         return self._references[prepared.key]
 
@@ -236,8 +236,8 @@ class Trainer:
 
 
 def _timed_fit(
-    reference: PreparedReference, events: NDArray[np.float32], expected: float
-) -> tuple[Fitted, float]:
+    reference: KernelModel, events: NDArray[np.float32], expected: float
+) -> tuple[KernelFit, float]:
     start = time.perf_counter()
     fitted = reference.fit(events, expected)
     return fitted, time.perf_counter() - start

@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import safetensors.numpy
 import torch
 
-from nplmon.nplm.errors import FitError
+from nplmon.nplm.basis import Basis, prepare
+from nplmon.nplm.errors import FitError, StateError
+from nplmon.nplm.model import check_chunk
+from nplmon.nplm.reference import Reference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from nplmon.nplm.basis import Basis
 
 DIRECT_SIZE = 64  # up to here forming and factorising the Hessian is cheaper than conjugate gradients
 MAX_NEWTON_STEPS = 50
@@ -39,11 +41,15 @@ FORCING = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitted:
+class KernelFit:
     """A fitted log density ratio f = sum_j a_j psi_j and its test statistic.
 
     Attributes
     ----------
+    basis:
+        The eigenbasis.
+    expected:
+        lam, the expected count under H0.
     coefficients:
         a, float64 (r,).
     score:
@@ -54,18 +60,65 @@ class Fitted:
         Newton steps taken.
     resolution:
         How far t may still be from its value at the minimum: the share of its last change, predicted, that the
-        solution of a Newton step leaves. Above the tolerance only where t is enormous (see `PreparedReference.fit`).
+        solution of a Newton step leaves. Above the tolerance only where t is enormous (see `KernelModel.fit`).
     """
 
+    basis: Basis
+    expected: float
     coefficients: NDArray[np.float64]
     score: NDArray[np.float64]
     statistic: float
     iterations: int
     resolution: float
 
+    def log_ratio(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Evaluate f at the points x (N, d), in feature units; float64 (N,)."""
+        return self.basis.features(x).astype(np.float64) @ self.coefficients
 
-class PreparedReference:
-    """A reference with its eigenbasis and the cached features, on the device where chunks are fitted.
+    def to_bytes(self) -> bytes:
+        """Serialise with safetensors: coefficients and score, bound to their eigenbasis by its digest."""
+        scalars = [self.expected, self.statistic, self.iterations, self.resolution]
+        return safetensors.numpy.save(
+            {
+                "coefficients": self.coefficients,
+                "score": self.score,
+                "scalars": np.array(scalars, dtype=np.float64),
+                "basis": np.frombuffer(self.basis.digest.encode(), dtype=np.uint8),
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, basis: Basis, body: bytes) -> KernelFit:
+        """Read what `to_bytes` wrote.
+
+        Raises
+        ------
+        StateError
+            If the bytes are no fit, or one in another eigenbasis.
+        """
+        try:
+            arrays = safetensors.numpy.load(body)
+            expected, statistic, iterations, resolution = arrays["scalars"].tolist()
+            digest = arrays["basis"].tobytes().decode()
+        except (safetensors.SafetensorError, KeyError, ValueError) as error:
+            raise StateError(f"{len(body)} bytes are no fit of a kernel model ({error})") from error
+        if digest != basis.digest:
+            raise StateError(
+                "the fit belongs to another eigenbasis: prepare with the settings that it was made with"
+            )
+        return cls(
+            basis=basis,
+            expected=expected,
+            coefficients=arrays["coefficients"],
+            score=arrays["score"],
+            statistic=statistic,
+            iterations=int(iterations),
+            resolution=resolution,
+        )
+
+
+class KernelModel:
+    """Gaussian kernels on fixed centres: the eigenbasis of a reference and its cached features, on a device.
 
     Parameters
     ----------
@@ -80,32 +133,60 @@ class PreparedReference:
 
     Examples
     --------
-    >>> from nplmon.nplm.basis import prepare
     >>> rng = np.random.default_rng(0)
-    >>> events = rng.exponential(size=(20_000, 1))
-    >>> basis = prepare(events, centres=200, sigma=0.7)
-    >>> reference = PreparedReference(basis, basis.features(events))
-    >>> fitted = reference.fit(rng.exponential(size=(500, 1)), expected=500.0)
-    >>> fitted.statistic > 0, fitted.coefficients.shape == (basis.size,)
+    >>> model = KernelModel.prepare(Reference(rng.exponential(size=(20_000, 1))), centres=200, sigma=0.7)
+    >>> fitted = model.fit(rng.exponential(size=(500, 1)), expected=500.0)
+    >>> fitted.statistic > 0, fitted.coefficients.shape == (model.basis.size,)
     (True, True)
     """
 
     def __init__(
         self,
+        reference: Reference,
         basis: Basis,
-        features: NDArray[np.float32],
-        weights: NDArray[np.floating] | None = None,
+        features: NDArray[np.float32] | None = None,
+        *,
         device: torch.device | str = "cpu",
     ) -> None:
+        self.reference = reference
         self.basis = basis
         self.device = torch.device(device)
-        self._psi = torch.from_numpy(features).to(self.device)
-        v = np.ones(len(features)) if weights is None else np.asarray(weights, dtype=np.float64)
+        self.features = basis.features(reference.events) if features is None else features
+        self._psi = torch.from_numpy(self.features).to(self.device)
+        v = np.ones(len(self.features)) if reference.weights is None else reference.weights
         self._v = torch.from_numpy(v).to(self.device)
         self._mu = torch.from_numpy(basis.second_moment).to(self.device)
         self._m = torch.from_numpy(basis.mean_feature).to(self.device)
 
-    def fit(self, events: NDArray[np.floating], expected: float, *, tolerance: float = 3e-4) -> Fitted:
+    @classmethod
+    def prepare(
+        cls,
+        reference: Reference,
+        *,
+        centres: int = 1000,
+        lambda_: float = 1e-6,
+        sigma: float | None = None,
+        sigma_quantile: float = 0.9,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> KernelModel:
+        """Prepare the eigenbasis of a reference and the features of its events; see `nplmon.nplm.basis.prepare`."""
+        basis = prepare(
+            reference.events,
+            reference.weights,
+            centres=centres,
+            lambda_=lambda_,
+            sigma=sigma,
+            sigma_quantile=sigma_quantile,
+            seed=seed,
+        )
+        return cls(reference, basis, device=device)
+
+    def read(self, body: bytes) -> KernelFit:
+        """Read what `KernelFit.to_bytes` wrote for a fit in this eigenbasis."""
+        return KernelFit.from_bytes(self.basis, body)
+
+    def fit(self, events: NDArray[np.floating], expected: float, *, tolerance: float = 3e-4) -> KernelFit:
         """Fit one chunk.
 
         Sums over the reference are of e^f - 1, small where the data agree, so that float32 features leave t right
@@ -132,7 +213,7 @@ class PreparedReference:
         FitError
             If the loss cannot be brought down to its minimum; the message says where it stopped.
         """
-        self._check(events, expected)
+        check_chunk(events, expected, self.basis.mean.size)
         beyond_doubt = 10 * self.basis.size + 1000
         psi_d = torch.from_numpy(self.basis.features(events)).to(self.device)
         w = expected / self.basis.sum_weights
@@ -174,25 +255,15 @@ class PreparedReference:
                     f"not converged in {MAX_NEWTON_STEPS} Newton steps: t, now {-2 * loss:.6g} or more, may still "
                     f"change by {change:.3g}; a larger lambda than {self.basis.lambda_:g} makes the fit easier"
                 )
-        return Fitted(
+        return KernelFit(
+            basis=self.basis,
+            expected=expected,
             coefficients=a.cpu().numpy(),
             score=score.cpu().numpy(),
             statistic=2 * (float(score @ a) - curvature),
             iterations=step,
             resolution=FORCING * change,
         )
-
-    def _check(self, events: NDArray[np.floating], expected: float) -> None:
-        features = self.basis.mean.size
-        if events.ndim != 2 or events.shape[1] != features:
-            raise ValueError(f"events of shape {events.shape}: give (N, {features}), as the reference has")
-        if not len(events):
-            raise ValueError("0 events: a chunk needs at least one; leave out an empty one")
-        if not np.isfinite(events).all():
-            bad = int(np.flatnonzero(~np.isfinite(events).all(axis=1))[0])
-            raise ValueError(f"event {bad} is not finite: {events[bad].tolist()}; remove such events")
-        if not (np.isfinite(expected) and expected > 0):
-            raise ValueError(f"an expected count of {expected}: give a positive one")
 
     def _along(self, a: torch.Tensor) -> torch.Tensor:
         """Psi a, float64 (N_R,)."""
