@@ -155,7 +155,7 @@ async def test_the_order_of_features_is_the_monitors(broker: Broker, tmp_path: P
     straight = await PreparedReferences(broker, tmp_path, "t1").get(UNPREPARED)
     turned: Monitor = msgspec.structs.replace(UNPREPARED, features=("y", "x"))
     found = await PreparedReferences(broker, tmp_path, "t1").get(turned)
-    assert np.array_equal(found.sample.events, straight.sample.events[:, ::-1])
+    assert np.array_equal(found.reference.events, straight.reference.events[:, ::-1])
     assert found.key != straight.key
 
 
