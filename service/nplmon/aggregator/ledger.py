@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nplmon.broker.messages import Monitor, Run
-    from nplmon.nplm.aggregation import Kind, TestStatistic
+    from nplmon.nplm.aggregation import Kind
+    from nplmon.nplm.statistic import TestStatistic
     from nplmon.prepared import Prepared
 
 

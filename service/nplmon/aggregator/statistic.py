@@ -11,7 +11,8 @@ from nplmon.nplm.null import significance
 
 if TYPE_CHECKING:
     from nplmon.broker.messages import AlarmPolicy
-    from nplmon.nplm.aggregation import Kind, TestStatistic
+    from nplmon.nplm.aggregation import Kind
+    from nplmon.nplm.statistic import TestStatistic
 
 SMALLEST_LOG_P = -700.0
 """exp of less is 0 in float64; p is given no smaller, Z from the logarithm."""

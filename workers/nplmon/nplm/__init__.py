@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nplmon.nplm.kernel import KernelFit, KernelModel
     from nplmon.nplm.model import Fitted, Model, fit
     from nplmon.nplm.reference import Reference
+    from nplmon.nplm.run import RunResult, Scheme, aggregate
 
 _HOMES = {
     "Fitted": "model",
@@ -19,10 +20,23 @@ _HOMES = {
     "KernelModel": "kernel",
     "Model": "model",
     "Reference": "reference",
+    "RunResult": "run",
+    "Scheme": "run",
+    "aggregate": "run",
     "fit": "model",
 }
 
-__all__ = ["Fitted", "KernelFit", "KernelModel", "Model", "Reference", "fit"]
+__all__ = [
+    "Fitted",
+    "KernelFit",
+    "KernelModel",
+    "Model",
+    "Reference",
+    "RunResult",
+    "Scheme",
+    "aggregate",
+    "fit",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -17,7 +17,6 @@ numpy and scipy only.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -26,6 +25,7 @@ from scipy import special
 
 from nplmon.nplm.errors import StateError
 from nplmon.nplm.null import ChiSquareSum, Mode, Nulls
+from nplmon.nplm.statistic import TestStatistic, log_mean, t_agg, t_ref
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,40 +48,6 @@ _SCALARS: Final = (
     "t_frozen",
     "frozen_chunks",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TestStatistic:
-    """One statistic of a run with its closed-form null.
-
-    Attributes
-    ----------
-    value:
-        The statistic, on the scale of 2 log likelihood ratio.
-    null:
-        Its distribution under H0 at the present n.
-    chunks:
-        The number of chunks in it; smaller than the run's where `frozen`.
-    frozen:
-        True where the cap on kept events has stopped it.
-    excess:
-        What the value is expected to lie above the null by, in the next order; only t_agg has any.
-    """
-
-    value: float
-    null: ChiSquareSum
-    chunks: int
-    frozen: bool = False
-    excess: float = 0.0
-
-    @property
-    def log_p(self) -> float:
-        """Logarithm of the p-value, the excess taken off."""
-        return self.null.log_tail(self.value - self.excess)
-
-    def threshold(self, p: float) -> float:
-        """Give the value that is reached with probability p under H0, the excess included."""
-        return self.null.quantile(p) + self.excess
 
 
 class Aggregation:
@@ -227,21 +193,16 @@ class Aggregation:
         """Log of the averaged ratio's mean over the reference in mode "shape"; 0 in mode "rate"."""
         if self.mode == "rate":
             return 0.0
-        log_mean = special.logsumexp(self._log_reference, b=self.weights) - np.log(self.basis.sum_weights)
-        return float(log_mean - np.log(self.expected))
+        return log_mean(self._log_reference, self.weights) - float(np.log(self.expected))
 
     def _t_agg(self) -> float:
-        at_events = float(np.sum(self._log_events - np.log(self.expected) - self.log_normalisation()))
-        if self.mode == "shape":
-            return 2 * at_events  # the ratio's mean over the reference is 1: the second term vanishes
-        excess = self.weights @ np.expm1(self.log_ratio())
-        return 2 * (at_events - self.expected / self.basis.sum_weights * float(excess))
+        at_events = self._log_events - np.log(self.expected) - self.log_normalisation()
+        # In mode "shape" the reference does not enter once more, and its ratio need not be normalised.
+        at_reference = self.log_ratio() if self.mode == "rate" else self._log_reference
+        return t_agg(at_events, at_reference, self.weights, self.expected, self.mode)
 
     def _t_ref(self) -> float:
-        log_ratio = self.log_ratio()
-        ratio = np.exp(log_ratio)
-        divergence = self.weights @ (ratio * log_ratio - np.expm1(log_ratio))
-        return 2 * self.expected / self.basis.sum_weights * float(divergence)
+        return t_ref(self.log_ratio(), self.weights, self.expected)
 
     def _t_score(self) -> float:
         mean = self._weighted_mean / self.expected
