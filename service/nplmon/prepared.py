@@ -19,7 +19,8 @@ import structlog
 from safetensors import SafetensorError
 
 from nplmon.broker.errors import BrokerError
-from nplmon.nplm.basis import Basis, basis_key, prepare
+from nplmon.nplm.basis import Basis, basis_key
+from nplmon.nplm.preparation import prepare
 from nplmon.nplm.reference import Reference
 
 if TYPE_CHECKING:

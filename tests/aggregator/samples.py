@@ -15,8 +15,9 @@ from nplmon.aggregator.ledger import Ledger
 from nplmon.broker import Broker
 from nplmon.broker.messages import Death, Fit, KernelSettings, Monitor, Receipt, Reference, Run
 from nplmon.nplm import reference as nplm_reference
-from nplmon.nplm.basis import basis_key, prepare
+from nplmon.nplm.basis import basis_key
 from nplmon.nplm.kernel import KernelModel
+from nplmon.nplm.preparation import prepare
 from nplmon.prepared import Prepared
 
 SEED = 7

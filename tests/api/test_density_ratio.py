@@ -12,7 +12,8 @@ from tests.api.workers import Workers
 
 from nplmon.broker import Broker
 from nplmon.broker.messages import FeatureRatio
-from nplmon.nplm.basis import Basis, basis_key, prepare
+from nplmon.nplm.basis import Basis, basis_key
+from nplmon.nplm.preparation import prepare
 from nplmon.nplm.ratio import AveragedRatio
 
 pytestmark = pytest.mark.anyio

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nplmon.nplm.basis import Basis, basis_key, gaussian_kernel, prepare
+from nplmon.nplm.basis import Basis, basis_key, gaussian_kernel
 from nplmon.nplm.kernel import KernelModel
+from nplmon.nplm.preparation import prepare
 from nplmon.nplm.reference import Reference
 
 Events = NDArray[np.float64]

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from nplmon.nplm.aggregation import Aggregation
-from nplmon.nplm.basis import Basis, prepare
+from nplmon.nplm.basis import Basis
 from nplmon.nplm.kernel import KernelModel
 from nplmon.nplm.null import ChiSquareSum, Mode
+from nplmon.nplm.preparation import prepare
 from nplmon.nplm.reference import Reference
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nplmon.nplm.aggregation import Aggregation
-from nplmon.nplm.basis import prepare
 from nplmon.nplm.kernel import KernelModel
+from nplmon.nplm.preparation import prepare
 from nplmon.nplm.reference import Reference
 from nplmon.simulators import dimuon
 

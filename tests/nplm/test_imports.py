@@ -25,7 +25,8 @@ class NoTorch:
 sys.meta_path.insert(0, NoTorch())
 import numpy as np
 from nplmon.nplm.aggregation import Aggregation
-from nplmon.nplm.basis import Basis, prepare
+from nplmon.nplm.basis import Basis
+from nplmon.nplm.preparation import prepare
 from nplmon.nplm.null import Nulls
 from nplmon.nplm.ratio import AveragedRatio, project
 from nplmon.nplm.reference import Reference

@@ -6,14 +6,17 @@ N_k / N_R at 0.02 or below, so that all of them together stay under the toleranc
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.nplm.oracle import Oracle
 
-from nplmon.nplm.basis import Basis, prepare
+from nplmon.nplm.basis import Basis
 from nplmon.nplm.errors import FitError
 from nplmon.nplm.kernel import KernelFit, KernelModel
+from nplmon.nplm.preparation import prepare
 from nplmon.nplm.reference import Reference
 
 Events = NDArray[np.floating]
@@ -23,7 +26,7 @@ def compare(
     reference: Events,
     chunks: list[tuple[Events, float]],
     weights: NDArray[np.float64] | None = None,
-    **settings: float,
+    **settings: Any,
 ) -> list[float]:
     """Fit each (events, expected) both ways; give the statistics."""
     basis = prepare(reference, weights, **settings)
@@ -240,7 +243,8 @@ def test_a_fit_that_does_not_converge_says_so(monkeypatch: pytest.MonkeyPatch):
     events = rng.normal(size=(2_000, 1))
     basis = prepare(events, centres=50)
     prepared = KernelModel(Reference(events), basis)
-    monkeypatch.setattr("nplmon.nplm.kernel.MAX_NEWTON_STEPS", 1)
+    monkeypatch.setattr("nplmon.nplm.quasi_newton.MAX_STEPS", 1)
+    monkeypatch.setattr("nplmon.nplm.newton.MAX_STEPS", 1)
 
     with pytest.raises(FitError, match="not converged in 1 Newton steps"):
         prepared.fit(rng.normal(1.0, 0.5, size=(200, 1)), 200.0)

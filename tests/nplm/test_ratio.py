@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nplmon.nplm.basis import Basis, prepare
+from nplmon.nplm.basis import Basis
 from nplmon.nplm.kernel import KernelModel
+from nplmon.nplm.preparation import prepare
 from nplmon.nplm.ratio import AveragedRatio, project
 from nplmon.nplm.reference import Reference
 

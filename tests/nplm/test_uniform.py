@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from nplmon.nplm.aggregation import Aggregation
-from nplmon.nplm.basis import prepare
 from nplmon.nplm.kernel import KernelModel
 from nplmon.nplm.null import Mode
+from nplmon.nplm.preparation import prepare
 from nplmon.nplm.reference import Reference
 
 pytestmark = pytest.mark.slow

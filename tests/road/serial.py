@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from nplmon.nplm.aggregation import Aggregation
-from nplmon.nplm.basis import prepare
 from nplmon.nplm.kernel import KernelModel
+from nplmon.nplm.preparation import prepare
 from nplmon.nplm.reference import Reference
 
 

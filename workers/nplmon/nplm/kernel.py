@@ -1,43 +1,49 @@
-r"""Fit of one chunk: the maximum-likelihood (NP) loss in the reference eigenbasis, by Newton's method.
+r"""The kernel model: a log density ratio in the reference eigenbasis, fitted to one chunk or many at once.
 
 Loss of a chunk D with expected count lam, :math:`w = \lambda_k / V` (D'Agnolo & Wulzer, arXiv:1806.02350,
 eq. 14, with the kernel penalty of arXiv:2204.02317):
 
 .. math:: L(a) = w \sum_R v (e^f - 1) - \sum_D f + \frac{\Lambda}{2} |a|^2, \qquad f = \sum_j a_j \psi_j
 
-and the test statistic :math:`t = 2 [\sum_D f - w \sum_R v (e^f - 1)]` at the minimum.
+or the weighted logistic loss in its place, and the test statistic
+:math:`t = 2 [\sum_D f - w \sum_R v (e^f - 1)]` at the minimum.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import safetensors.numpy
 import torch
 
-from nplmon.nplm.basis import Basis, prepare
+from nplmon.nplm.basis import Arrays, Basis
 from nplmon.nplm.errors import FitError, StateError
+from nplmon.nplm.loss import LOSSES
 from nplmon.nplm.model import check_chunk
-from nplmon.nplm.reference import Reference
+from nplmon.nplm.newton import refine
+from nplmon.nplm.preparation import prepare
+from nplmon.nplm.problem import Problems, host
+from nplmon.nplm.quasi_newton import descend
+from nplmon.nplm.sums import Sums
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-DIRECT_SIZE = 64  # up to here forming and factorising the Hessian is cheaper than conjugate gradients
-MAX_NEWTON_STEPS = 50
-VIOLENT_STEPS = 25  # after these, a chunk beyond doubt is no longer refined
-MAX_HALVINGS = 60
-CONJUGATE_STEPS_SHARE = (
-    8  # size / 8 conjugate steps, of two passes each, cost about as much as a direct solution
-)
-BLOCK_ROWS = 16_384
-ROUNDING = 1e-9  # of the loss: what float32 features leave uncertain in it
-LOOSE = 1e-3  # of t: the resolution that float32 always reaches, whatever the tolerance asked for
-FORCING = (
-    0.1  # relative residual of a Newton step: less costs more passes over the features than it saves steps
-)
+    from nplmon.nplm.loss import LossName
+    from nplmon.nplm.preparation import Placement
+    from nplmon.nplm.reference import Reference
+
+Precision = Literal["auto", "float64", "float32", "float16"]
+DTYPES: Final = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16}
+MEMORY_SHARE: Final = 0.25
+"""Of the device's memory: features that need more in float32 are kept in float16."""
+TOGETHER: Final = 64
+"""Chunks fitted side by side: more gain nothing and take more memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,17 +128,23 @@ class KernelModel:
 
     Parameters
     ----------
+    reference:
+        The reference.
     basis:
-        The reference's eigenbasis.
+        Its eigenbasis.
     features:
-        psi at the reference events, float32 (N_R, r); `basis.features(events)`.
-    weights:
-        Event weights v (N_R,), or None for 1.
+        psi at the reference events, (N_R, r), where it is known already; None evaluates it.
     device:
         A torch device.
+    loss:
+        "likelihood" (NP) or "logistic".
+    precision:
+        Of the cached features. Float16 takes half the memory and moves t by about 1e-3 of itself; "auto" takes it
+        where float32 would need over a quarter of the device's memory.
 
     Examples
     --------
+    >>> from nplmon.nplm.reference import Reference
     >>> rng = np.random.default_rng(0)
     >>> model = KernelModel.prepare(Reference(rng.exponential(size=(20_000, 1))), centres=200, sigma=0.7)
     >>> fitted = model.fit(rng.exponential(size=(500, 1)), expected=500.0)
@@ -144,19 +156,33 @@ class KernelModel:
         self,
         reference: Reference,
         basis: Basis,
-        features: NDArray[np.float32] | None = None,
+        features: NDArray[np.floating] | None = None,
         *,
         device: torch.device | str = "cpu",
+        loss: LossName = "likelihood",
+        precision: Precision = "auto",
     ) -> None:
         self.reference = reference
         self.basis = basis
         self.device = torch.device(device)
-        self.features = basis.features(reference.events) if features is None else features
-        self._psi = torch.from_numpy(self.features).to(self.device)
-        v = np.ones(len(self.features)) if reference.weights is None else reference.weights
-        self._v = torch.from_numpy(v).to(self.device)
-        self._mu = torch.from_numpy(basis.second_moment).to(self.device)
-        self._m = torch.from_numpy(basis.mean_feature).to(self.device)
+        self._loss = LOSSES[loss]
+        self._arrays = device_arrays(self.device)
+        size = len(reference.events) * basis.size
+        if precision == "auto":
+            precision = "float32" if 4 * size <= MEMORY_SHARE * _memory(self.device) else "float16"
+        self._dtype = DTYPES[precision]
+        self._mu = self._arrays.place(basis.second_moment)
+        self._m = self._arrays.place(basis.mean_feature)
+        weights = reference.weights
+        # Events of weight 0 may be anywhere: e^f there could overflow.
+        events = reference.events if weights is None else reference.events[weights > 0]
+        if features is None:
+            psi = self._features(events)
+        else:
+            kept = features if weights is None else features[weights > 0]
+            psi = self._scaled(torch.from_numpy(kept).to(self.device)).to(self._dtype)
+        v = None if weights is None else self._arrays.place(weights[weights > 0])
+        self._sums = Sums(psi, v, self._scale)
 
     @classmethod
     def prepare(
@@ -164,37 +190,53 @@ class KernelModel:
         reference: Reference,
         *,
         centres: int = 1000,
+        placement: Placement = "uniform",
         lambda_: float = 1e-6,
         sigma: float | None = None,
         sigma_quantile: float = 0.9,
         seed: int = 0,
         device: torch.device | str = "cpu",
+        loss: LossName = "likelihood",
+        precision: Precision = "auto",
     ) -> KernelModel:
-        """Prepare the eigenbasis of a reference and the features of its events; see `nplmon.nplm.basis.prepare`."""
+        """Prepare the eigenbasis of a reference and the features of its events; see `nplmon.nplm.preparation`."""
         basis = prepare(
             reference.events,
             reference.weights,
             centres=centres,
+            placement=placement,
             lambda_=lambda_,
             sigma=sigma,
             sigma_quantile=sigma_quantile,
             seed=seed,
+            arrays=device_arrays(torch.device(device)),
         )
-        return cls(reference, basis, device=device)
+        return cls(reference, basis, device=device, loss=loss, precision=precision)
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """Psi at the reference events, float32 (N_R, r), as the aggregation needs it."""
+        if (
+            self._sums.psi.dtype == torch.float32
+            and self.device.type == "cpu"
+            and len(self._sums.psi) == len(self.reference.events)
+        ):
+            return np.asarray(self._sums.psi.numpy())
+        return self.basis.features(self.reference.events)
 
     def read(self, body: bytes) -> KernelFit:
         """Read what `KernelFit.to_bytes` wrote for a fit in this eigenbasis."""
         return KernelFit.from_bytes(self.basis, body)
 
-    def fit(self, events: NDArray[np.floating], expected: float, *, tolerance: float = 3e-4) -> KernelFit:
+    def fit(
+        self,
+        events: NDArray[np.floating],
+        expected: float,
+        *,
+        tolerance: float = 3e-4,
+        start: NDArray[np.float64] | None = None,
+    ) -> KernelFit:
         """Fit one chunk.
-
-        Sums over the reference are of e^f - 1, small where the data agree, so that float32 features leave t right
-        to about 1e-6; the known sums at f = 0 come from the eigenbasis in float64.
-
-        Where most data lie outside the reference, the minimum is at |f| of thousands and Newton's steps are
-        short. -2 L bounds t at the minimum from below at every step, and t under H0 has a mean of at most r; once
-        -2 L exceeds 10 r + 1000 and the steps are many, the fit is returned as it stands, with its resolution.
 
         Parameters
         ----------
@@ -203,7 +245,9 @@ class KernelModel:
         expected:
             lam_k, the expected count under H0: N_k in mode "shape", rate x exposure in mode "rate".
         tolerance:
-            Stop with the step that leaves t right to this, as predicted, relative to t where t > 1.
+            t is right to this, as predicted, relative where t > 1.
+        start:
+            Coefficients to begin with, float64 (r,), for instance those of the running ratio; None for 0.
 
         Raises
         ------
@@ -213,105 +257,131 @@ class KernelModel:
         FitError
             If the loss cannot be brought down to its minimum; the message says where it stopped.
         """
-        check_chunk(events, expected, self.basis.mean.size)
-        beyond_doubt = 10 * self.basis.size + 1000
-        psi_d = torch.from_numpy(self.basis.features(events)).to(self.device)
-        w = expected / self.basis.sum_weights
-        penalty = self.basis.penalty(len(events))
-        score = psi_d.sum(dim=0, dtype=torch.float64) - expected * self._m
-        preconditioner = expected * self._mu + penalty
-        a, f = torch.zeros_like(score), torch.zeros_like(self._v)
-        loss = 0.0
-        for step in range(1, MAX_NEWTON_STEPS + 1):
-            gradient = w * self._project(self._v * torch.expm1(f)) - score + penalty * a
-            direction, f_step = self._newton_step(
-                gradient, w * self._v * torch.exp(f), penalty, preconditioner
+        return self.fit_together([events], [expected], tolerance=tolerance, start=start)[0]
+
+    def fit_together(
+        self,
+        chunks: Sequence[NDArray[np.floating]],
+        expected: Sequence[float],
+        *,
+        tolerance: float = 3e-4,
+        start: NDArray[np.float64] | None = None,
+    ) -> list[KernelFit]:
+        """Fit many chunks or toys, each by itself but side by side: one reading of the features serves all of them.
+
+        Parameters and errors are those of `fit`; the chunks may have different sizes.
+
+        Examples
+        --------
+        >>> from nplmon.nplm.reference import Reference
+        >>> rng = np.random.default_rng(0)
+        >>> model = KernelModel.prepare(Reference(rng.exponential(size=(20_000, 1))), centres=200, sigma=0.7)
+        >>> chunks = [rng.exponential(size=(events, 1)) for events in (400, 500)]
+        >>> together = model.fit_together(chunks, [400.0, 500.0])
+        >>> alone = model.fit(chunks[1], 500.0)
+        >>> abs(together[1].statistic - alone.statistic) < 1e-3
+        True
+        """
+        for events, lam in zip(chunks, expected, strict=True):
+            check_chunk(events, lam, self.basis.mean.size)
+        found: list[KernelFit] = []
+        for first in range(0, len(chunks), TOGETHER):
+            some = slice(first, first + TOGETHER)
+            found += self._fit(chunks[some], expected[some], tolerance, start)
+        return found
+
+    def _fit(
+        self,
+        chunks: Sequence[NDArray[np.floating]],
+        expected: Sequence[float],
+        tolerance: float,
+        start: NDArray[np.float64] | None,
+    ) -> list[KernelFit]:
+        problems = self._problems(chunks, expected)
+        begin = None if start is None else self._arrays.place(np.repeat(start[:, None], len(chunks), axis=1))
+        # Where e^f overflows on the way, the step is refused.
+        minima = descend(problems, tolerance, begin)
+        for k in np.flatnonzero(~minima.converged).tolist():
+            alone = refine(problems.some([k]), minima.a[:, k : k + 1], tolerance)
+            minima.a[:, k], minima.value[k] = alone.a[:, 0], alone.value[0]
+            minima.steps[k] += alone.steps[0]
+            minima.change[k] = alone.change[0]
+        statistics = host(problems.statistic(minima.a, minima.value))
+        coefficients, scores = host(minima.a), host(problems.score)
+        if not np.isfinite(statistics).all():
+            bad = int(np.flatnonzero(~np.isfinite(statistics))[0])
+            raise FitError(
+                f"t of chunk {bad} of {len(chunks)} is {statistics[bad]}: its data are beyond what this loss can fit; "
+                "the loss 'likelihood' bears them"
             )
-            # t lacks the penalty that L is stationary with, so it changes to first order with a:
-            # dt = -2 (grad L - Lam a) . da
-            slope = float(gradient @ direction)
-            change = abs(2 * float((gradient - penalty * a) @ direction)) - slope
-            for halvings in range(MAX_HALVINGS):
-                scale = 0.5**halvings
-                a_new, f_new = a + scale * direction, f + scale * f_step
-                # e^f - 1 - f is of second order: its sum is exact where e^f - 1 and f would cancel.
-                curvature = w * float(self._v @ (torch.expm1(f_new) - f_new))
-                new = curvature - float(score @ a_new) + 0.5 * penalty * float(a_new @ a_new)
-                if new <= loss + 1e-4 * scale * slope + ROUNDING * (1 + abs(loss)):
-                    break
-            else:
-                raise FitError(
-                    f"no step lowers the loss {loss:.6g} at Newton step {step} (slope {slope:.3g})"
-                )
-            a, f, loss = a_new, f_new, new
-            # A full step leaves the share FORCING of itself, and the square of what it moved.
-            if halvings == 0 and FORCING * change <= tolerance * max(1.0, 2 * abs(loss)):
-                break
-            if step >= VIOLENT_STEPS and -2 * loss > beyond_doubt:
-                break
-        else:
-            if change > LOOSE * max(1.0, 2 * abs(loss)):
-                raise FitError(
-                    f"not converged in {MAX_NEWTON_STEPS} Newton steps: t, now {-2 * loss:.6g} or more, may still "
-                    f"change by {change:.3g}; a larger lambda than {self.basis.lambda_:g} makes the fit easier"
-                )
-        return KernelFit(
-            basis=self.basis,
-            expected=expected,
-            coefficients=a.cpu().numpy(),
-            score=score.cpu().numpy(),
-            statistic=2 * (float(score @ a) - curvature),
-            iterations=step,
-            resolution=FORCING * change,
+        return [
+            KernelFit(
+                basis=self.basis,
+                expected=float(expected[k]),
+                coefficients=coefficients[:, k].copy(),
+                score=scores[:, k].copy(),
+                statistic=float(statistics[k]),
+                iterations=int(minima.steps[k]),
+                resolution=float(minima.change[k]),
+            )
+            for k in range(len(chunks))
+        ]
+
+    def _problems(self, chunks: Sequence[NDArray[np.floating]], expected: Sequence[float]) -> Problems:
+        counts = [len(events) for events in chunks]
+        ends = np.cumsum(counts).tolist()
+        psi = self._data_features(np.concatenate(chunks))
+        parts = [psi[end - count : end] for end, count in zip(ends, counts, strict=True)]
+        lam = self._arrays.place(np.asarray(expected, dtype=np.float64))
+        observed = torch.stack([part.sum(dim=0, dtype=torch.float64) for part in parts], dim=1)
+        bends = self._loss.bends_at_data
+        return Problems(
+            loss=self._loss,
+            reference=self._sums,
+            data=[Sums(part) for part in parts] if bends else (),
+            score=observed - lam * self._m[:, None],
+            expected=lam,
+            events=self._arrays.place(np.asarray(counts, dtype=np.float64)),
+            penalty=self._arrays.place(np.array([self.basis.penalty(count) for count in counts])),
+            share=lam / self.basis.sum_weights,
+            second_moment=self._mu,
         )
 
-    def _along(self, a: torch.Tensor) -> torch.Tensor:
-        """Psi a, float64 (N_R,)."""
-        return torch.mv(self._psi, a.to(torch.float32)).to(torch.float64)
+    @property
+    def _scale(self) -> torch.Tensor | None:
+        """Float16 has too few small numbers: psi is kept in units of its root mean square."""
+        return torch.sqrt(self._mu) if self._dtype == torch.float16 else None
 
-    def _project(self, u: torch.Tensor) -> torch.Tensor:
-        """Psi' u, float64 (r,): partial sums of a block in float32, over blocks in float64."""
-        total = torch.zeros_like(self._mu)
-        for rows in _blocks(len(u)):
-            total += torch.mv(self._psi[rows].T, u[rows].to(torch.float32))
-        return total
+    def _scaled(self, psi: torch.Tensor) -> torch.Tensor:
+        return psi if self._scale is None else psi / self._scale
 
-    def _newton_step(
-        self,
-        gradient: torch.Tensor,
-        density: torch.Tensor,
-        penalty: float,
-        preconditioner: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Solve (Psi' diag(density) Psi + penalty) da = -gradient; give da and Psi da.
+    def _features(self, events: NDArray[np.floating]) -> torch.Tensor:
+        """Psi at the reference events as it is cached, (N_R, r)."""
+        psi = torch.empty(len(events), self.basis.size, dtype=self._dtype, device=self.device)
+        for rows, block in self.basis.feature_blocks(events, self._arrays):
+            psi[rows] = self._scaled(block)
+        return psi
 
-        Conjugate gradients, preconditioned with the Hessian at f = 0, to the relative residual FORCING; directly
-        where that is cheaper, or where the density ratio has moved so far from 1 that they converge slowly.
-        """
-        solution, residual = torch.zeros_like(gradient), -gradient
-        f_step = torch.zeros_like(density)
-        z = residual / preconditioner
-        direction, norm = z, float(residual @ z)
-        goal = FORCING**2 * norm
-        for _ in range(self.basis.size // CONJUGATE_STEPS_SHARE if self.basis.size > DIRECT_SIZE else 0):
-            along = self._along(direction)
-            image = self._project(density * along) + penalty * direction
-            length = norm / float(direction @ image)
-            solution = solution + length * direction
-            f_step = f_step + length * along
-            residual = residual - length * image
-            z = residual / preconditioner
-            previous, norm = norm, float(residual @ z)
-            if norm <= goal:
-                return solution, f_step
-            direction = z + (norm / previous) * direction
-        hessian = penalty * torch.eye(self.basis.size, dtype=torch.float64, device=self.device)
-        for rows in _blocks(len(density)):
-            psi = self._psi[rows].to(torch.float64)
-            hessian += psi.T @ (psi * density[rows, None])
-        solution = -torch.cholesky_solve(gradient[:, None], torch.linalg.cholesky(hessian))[:, 0]
-        return solution, self._along(solution)
+    def _data_features(self, events: NDArray[np.floating]) -> torch.Tensor:
+        """Psi at data events, (N, r)."""
+        precision = torch.float64 if self._dtype == torch.float64 else torch.float32
+        psi = torch.empty(len(events), self.basis.size, dtype=precision, device=self.device)
+        for rows, block in self.basis.feature_blocks(events, self._arrays):
+            psi[rows] = block
+        return psi
 
 
-def _blocks(count: int) -> list[slice]:
-    return [slice(start, min(start + BLOCK_ROWS, count)) for start in range(0, count, BLOCK_ROWS)]
+def device_arrays(device: torch.device) -> Arrays:
+    """Give the arrays of a torch device, for what is written for numpy as well."""
+
+    def place(array: NDArray[np.float64]) -> Any:  # noqa: ANN401 (as numpy's own)
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+    return Arrays(torch, place, host)
+
+
+def _memory(device: torch.device) -> int:
+    """Memory of a device, bytes."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

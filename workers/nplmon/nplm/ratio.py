@@ -35,7 +35,7 @@ class AveragedRatio:
 
     Examples
     --------
-    >>> from nplmon.nplm.basis import prepare
+    >>> from nplmon.nplm.preparation import prepare
     >>> basis = prepare(np.random.default_rng(0).normal(size=(1000, 2)), centres=50)
     >>> flat = AveragedRatio(coefficients=np.zeros((3, basis.size)), log_weights=np.zeros(3))
     >>> flat.log_ratio(basis, np.zeros((1, 2))).tolist()
