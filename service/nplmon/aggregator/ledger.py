@@ -15,6 +15,7 @@ from nplmon.aggregator.statistic import deciding, reported
 from nplmon.broker.messages import Alarm, Death, Fit, HistoryEntry, Snapshot, Statistic, expected_events
 from nplmon.nplm.aggregation import Aggregation
 from nplmon.nplm.errors import StateError
+from nplmon.nplm.null import EVENTS_PER_DEGREE
 from nplmon.nplm.ratio import project
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 LARGEST_LOG_RATIO = 500.0
 """exp of more, summed over a reference, may be no float64; shown ratios are no larger."""
-
-EVENTS_PER_DEGREE = 2.0
-"""Expected events of a chunk per effective degree of freedom below which the quadratic regime is out of reach."""
 
 
 @dataclass(frozen=True)

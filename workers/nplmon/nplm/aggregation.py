@@ -48,6 +48,7 @@ _SCALARS: Final = (
     "t_frozen",
     "frozen_chunks",
 )
+_SUMS: Final = ("_score", "_weighted_mean", "_h", "_h_squared", "_shrinkage")
 
 
 class Aggregation:
@@ -68,7 +69,7 @@ class Aggregation:
 
     Examples
     --------
-    >>> from nplmon.nplm.basis import prepare
+    >>> from nplmon.nplm.preparation import prepare
     >>> rng = np.random.default_rng(0)
     >>> events = rng.normal(size=(5_000, 1))
     >>> basis = prepare(events, centres=50)
@@ -263,6 +264,47 @@ class Aggregation:
             np.float32
         )
         return float((1 - 1 / chunks) * size * (weights @ leverage.astype(np.float64) ** 2) / weights.sum())
+
+    def merge(self, other: Aggregation) -> Aggregation:
+        """Give the state of both runs' chunks, those of `other` after one's own; neither is changed.
+
+        Its statistics are those of one run of all chunks, in any order of merging: to 1e-9 of their sums where they
+        are sums over the reference or of scores, to what float32 features leave (1e-6 of its sum) for t_agg. Where
+        either t_agg is frozen, or both runs have more events than the smaller of their caps, there is no t_agg of
+        both: it is left out, and the other statistics go on.
+
+        Raises
+        ------
+        StateError
+            If the modes, the references or the eigenbases differ.
+        """
+        if self.mode != other.mode:
+            raise StateError(f"a run in mode {self.mode!r} cannot be merged with one in mode {other.mode!r}")
+        if self.basis.digest != other.basis.digest or len(self.weights) != len(other.weights):
+            raise StateError(
+                "runs with other references or eigenbases cannot be merged: their components differ"
+            )
+        cap = min(self.event_cap, other.event_cap)
+        both = Aggregation(self.basis, self.reference_features, self.weights, self.mode, cap)
+        for name in ("chunks", "events", "expected", "t_sum", *_SUMS):
+            setattr(both, name, getattr(self, name) + getattr(other, name))
+        last = other if other.chunks else self
+        both.t_chunk, both.last_expected = last.t_chunk, last.last_expected
+        both._log_reference = np.logaddexp(self._log_reference, other._log_reference)
+        if self.frozen or other.frozen or both.events > cap:
+            both.frozen_chunks = max(both.chunks, 1)
+            return both
+        both._models = np.vstack([self._models, other._models])
+        both._log_weights = np.concatenate([self._log_weights, other._log_weights])
+        both._append_features(self._event_buffer[: self.kept])
+        both._append_features(other._event_buffer[: other.kept])
+        both._log_events = np.concatenate([self._log_sum_with(other), other._log_sum_with(self)])
+        return both
+
+    def _log_sum_with(self, other: Aggregation) -> NDArray[np.float64]:
+        """Log of the sum of both runs' weighted ratios at one's own kept events."""
+        f = (self._event_buffer[: self.kept] @ other._models.T).astype(np.float64) + other._log_weights
+        return np.logaddexp(self._log_events, np.logaddexp.reduce(f, axis=1, initial=-np.inf))
 
     def to_bytes(self) -> bytes:
         """Serialise all but the reference and the features of the kept events, which the events give back."""

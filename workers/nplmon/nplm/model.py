@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from nplmon.nplm.basis import Basis
     from nplmon.nplm.reference import Reference
 
 
@@ -57,6 +60,48 @@ class Model(Protocol):
         StateError
             If the bytes are no such fit.
         """
+
+
+@runtime_checkable
+class KernelFitted(Fitted, Protocol):
+    """A fit in a reference eigenbasis."""
+
+    @property
+    def basis(self) -> Basis:
+        """The eigenbasis."""
+
+    @property
+    def coefficients(self) -> NDArray[np.float64]:
+        """The coefficients a of f = sum_j a_j psi_j, float64 (r,)."""
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """The score c = sum_D psi - w sum_R v psi, float64 (r,)."""
+
+
+class KernelFamily(Model, Protocol):
+    """A model in a reference eigenbasis, for which the nulls are known."""
+
+    @property
+    def basis(self) -> Basis:
+        """The eigenbasis."""
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """The features psi at the reference events, float32 (N_R, r)."""
+
+    def fit(self, events: NDArray[np.floating], expected: float) -> KernelFitted:
+        """Fit one chunk."""
+
+    def fit_together(
+        self, chunks: Sequence[NDArray[np.floating]], expected: Sequence[float]
+    ) -> Sequence[KernelFitted]:
+        """Fit many chunks side by side."""
+
+
+def kernel_family(model: Model) -> TypeGuard[KernelFamily]:
+    """Tell whether a model is one in a reference eigenbasis."""
+    return hasattr(model, "basis") and hasattr(model, "fit_together")
 
 
 def fit(model: Model, events: NDArray[np.floating], expected: float | None = None) -> Fitted:

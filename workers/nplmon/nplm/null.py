@@ -24,6 +24,9 @@ NOTHING = 1e-100  # of the largest weight: a statistic below it is reached with 
 SLANT = 0.5  # below 1, so that a path through many degrees of freedom, nearly Gaussian, meets no growth
 REST = 30.0  # exp(-30) of the peak: where the path of integration ends
 MOST_NODES = 4097
+EVENTS_PER_DEGREE = (
+    2.0  # of a chunk per effective degree of freedom: below it the quadratic regime is out of reach
+)
 NEGLIGIBLE = 1e-9  # of the largest weight: below it a component moves no digit of a tail probability
 
 
