@@ -1,0 +1,38 @@
+"""What is measured, by name: each in a process of its own, so that none inherits another's memory or threads."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.problem import Problem
+    from benchmarks.row import Row
+
+    Measurement = Callable[[Problem, int, float], list[Row]]
+
+MEASUREMENTS = {
+    "fit": "fit:one",
+    "toys": "fit:toys",
+    "half": "fit:half",
+    "processes": "process:two",
+    "aggregation": "aggregation:aggregation",
+    "preparation": "preparation:preparation",
+    "falkon": "logistic_falkon:falkon",
+    "lsdd": "drift:lsdd",
+    "mmd": "drift:mmd",
+    "mmd-largest": "drift:largest",
+}
+ONE_PROBLEM = {"mmd-largest": "expo"}  # where the answer does not depend on the problem
+DRIFT = ("lsdd", "mmd", "mmd-largest")
+REPEATS = {"fit": 15, "toys": 5, "half": 15, "processes": 9, "aggregation": 30, "preparation": 5, "falkon": 9}
+"""Where not 15."""
+
+
+def find(name: str) -> Measurement:
+    """Import a measurement; it takes a problem, the number of repeats and the memory held before."""
+    module, _, function = MEASUREMENTS[name].partition(":")
+    found: Measurement = getattr(importlib.import_module(f"benchmarks.{module}"), function)
+    return found
