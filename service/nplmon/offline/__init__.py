@@ -1,0 +1,1 @@
+"""Analyses of files without a service: the command `nplmon analyse`."""

@@ -1,0 +1,52 @@
+"""Model families by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from nplmon.nplm import KernelModel
+from nplmon.offline.errors import AnalysisError
+
+if TYPE_CHECKING:
+    from nplmon.nplm import Model, Reference
+    from nplmon.offline.settings import Settings
+
+KERNEL: dict[str, Any] = {"centres": 1000, "lambda_": 1e-5}
+"""What a monitor takes where nothing is said."""
+
+
+def prepare(settings: Settings, reference: Reference) -> Model:
+    """Prepare the model that the settings name, with the family's own values where they name none.
+
+    Raises
+    ------
+    AnalysisError
+        If a setting is out of range, or not one of this family.
+    """
+    device = _device(settings.device)
+    given: dict[str, Any] = {
+        name: value
+        for name in ("centres", "lambda_", "sigma", "sigma_quantile")
+        if (value := getattr(settings, name)) is not None
+    }
+    try:
+        return KernelModel.prepare(reference, **(KERNEL | given), seed=settings.seed, device=device)
+    except ValueError as error:
+        raise AnalysisError(str(error)) from error
+
+
+def _device(wish: str) -> torch.device:
+    if wish == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wish)
+    except RuntimeError as error:
+        raise AnalysisError(f"no device {wish!r}: choose auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise AnalysisError(
+            f"device {wish!r} is not there: torch sees {count} CUDA devices; choose auto or cpu"
+        )
+    return device
