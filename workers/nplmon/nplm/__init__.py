@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from nplmon.nplm.model import Fitted, Model, fit
     from nplmon.nplm.reference import Reference
     from nplmon.nplm.run import RunResult, Scheme, aggregate
+    from nplmon.nplm.widths import JointP, aggregate_chosen, joint_p, minimum_p
 
 _HOMES = {
     "Fitted": "model",
+    "JointP": "widths",
     "KernelFit": "kernel",
     "KernelModel": "kernel",
     "Model": "model",
@@ -23,11 +25,15 @@ _HOMES = {
     "RunResult": "run",
     "Scheme": "run",
     "aggregate": "run",
+    "aggregate_chosen": "widths",
     "fit": "model",
+    "joint_p": "widths",
+    "minimum_p": "widths",
 }
 
 __all__ = [
     "Fitted",
+    "JointP",
     "KernelFit",
     "KernelModel",
     "Model",
@@ -35,7 +41,10 @@ __all__ = [
     "RunResult",
     "Scheme",
     "aggregate",
+    "aggregate_chosen",
     "fit",
+    "joint_p",
+    "minimum_p",
 ]
 
 

@@ -213,7 +213,13 @@ class Nulls:
         h, h_squared:
             The means of h_kj and of its square over the chunks, weighted with lam_k, float64 (r,).
         """
-        return self._sum(2 * h - h_squared + self._exposure(expected) * (2 * h - h**2))
+        return self._sum(self.component_weights(expected, h, h_squared))
+
+    def component_weights(
+        self, expected: float, h: NDArray[np.float64], h_squared: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Weights of t_agg in the components Z_j, before those of mode "shape" are told to be dependent."""
+        return 2 * h - h_squared + self._exposure(expected) * (2 * h - h**2)
 
     def divergence(
         self, expected: float, h: NDArray[np.float64], h_squared: NDArray[np.float64]
