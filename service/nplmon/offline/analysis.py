@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nplmon.nplm import Reference
+from nplmon.nplm import KernelModel, Reference
 from nplmon.nplm.errors import NplmError
 from nplmon.nplm.run import FULL, STREAMING, Scheme, aggregate
 from nplmon.offline.chunk import union
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 EXPOSURE_BUDGET = 0.5
 """Lambda / N_eff past which the reference's own error dominates."""
+TOGETHER = 32
+"""Toys fitted side by side."""
 SHARED = 0.5
 """Of the data: if more of their events are in the reference too, that is no accident."""
 NOTED_DISAGREEMENT = 1e-3
@@ -188,14 +190,24 @@ def _values(settings: Settings, run: RunResult) -> dict[RunKind, float]:
 def _toys(
     settings: Settings, model: Model, pool: Pool, expected: Sequence[float], tell: Tell
 ) -> dict[RunKind, NDArray[np.float64]]:
+    """Give every statistic of each toy; a toy depends on the seed and its own number alone."""
     values: dict[RunKind, list[float]] = {}
-    for number in range(settings.toys):
-        rng = np.random.default_rng([settings.seed, 1, number])
-        drawn = pool.draw(rng, expected, settings.mode)
-        run = _run(settings, model, drawn, expected, tell, observed=False)
-        for kind, value in _values(settings, run).items():
-            values.setdefault(kind, []).append(value)
-        tell("toys", number + 1, settings.toys)
+    together = TOGETHER if settings.analysis == "single" and isinstance(model, KernelModel) else 1
+    for first in range(0, settings.toys, together):
+        numbers = range(first, min(first + together, settings.toys))
+        drawn = [
+            pool.draw(np.random.default_rng([settings.seed, 1, number]), expected, settings.mode)
+            for number in numbers
+        ]
+        if settings.analysis == "single" and isinstance(model, KernelModel):
+            events = [chunk for (chunk,) in drawn]
+            fits = model.fit_together(events, [expected[0]] * len(events))
+            values.setdefault("t_full", []).extend(fit.statistic for fit in fits)
+        else:
+            run = _run(settings, model, drawn[0], expected, tell, observed=False)
+            for kind, value in _values(settings, run).items():
+                values.setdefault(kind, []).append(value)
+        tell("toys", numbers[-1] + 1, settings.toys)
     return {kind: np.array(found) for kind, found in values.items()}
 
 

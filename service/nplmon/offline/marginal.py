@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,12 +54,12 @@ class Marginal:
     def data_interval(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         r"""Lower and upper end of the central 68 % Poisson interval of each bin (Garwood 1936).
 
-        :math:`\tfrac12 \chi^2_{2 n}(\alpha / 2)` to :math:`\tfrac12 \chi^2_{2 n + 2}(1 - \alpha / 2)`; from 0 where
-        n = 0.
+        From :math:`P^{-1}(n, \alpha / 2)` to :math:`P^{-1}(n + 1, 1 - \alpha / 2)` with the regularised incomplete
+        gamma function P; from 0 where n = 0.
         """
         n, half = self.data, (1 - ONE_SIGMA) / 2
-        low = np.where(n > 0, 0.5 * stats.chi2.ppf(half, 2 * np.maximum(n, 1)), 0.0)
-        return low, np.asarray(0.5 * stats.chi2.ppf(1 - half, 2 * n + 2))
+        low = np.where(n > 0, special.gammaincinv(np.maximum(n, 1), half), 0.0)
+        return low, np.asarray(special.gammaincinv(n + 1, 1 - half))
 
 
 def marginals(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nplmon.nplm import KernelModel
+from nplmon.offline.family import KERNEL
 
 if TYPE_CHECKING:
     from nplmon.offline.analysis import Analysis
@@ -139,17 +140,17 @@ def _marginal(one: Marginal) -> dict[str, Any]:
 def _settings(analysis: Analysis) -> dict[str, Any]:
     """Give the settings as they were asked for, and what became of those that were left open."""
     settings = asdict(analysis.settings)
-    settings["lambda"] = settings.pop("lambda_")
     model = analysis.model
     if isinstance(model, KernelModel):
-        basis = model.basis
+        # Centres that the others span are left out of the basis.
+        settings |= {name: value for name, value in KERNEL.items() if settings[name] is None}
         settings |= {
-            "centres": len(basis.centres),
-            "lambda": basis.lambda_,
-            "sigma": basis.sigma,
+            "centres_used": len(model.basis.centres),
+            "components": model.basis.size,
+            "sigma": model.basis.sigma,
             "sigma_unit": "standard deviations of the reference",
-            "components": basis.size,
         }
+    settings["lambda"] = settings.pop("lambda_")
     return settings
 
 

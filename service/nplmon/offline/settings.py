@@ -63,6 +63,8 @@ class Settings:
             raise AnalysisError(f"no analysis {self.analysis!r}: choose one of {', '.join(get_args(Kind))}")
         if self.model not in get_args(Family):
             raise AnalysisError(f"no model {self.model!r}: choose one of {', '.join(get_args(Family))}")
+        if self.mode not in ("shape", "rate"):
+            raise AnalysisError(f"no mode {self.mode!r}: choose shape or rate")
         if self.sigma is not None and self.sigma_quantile is not None:
             raise AnalysisError("--sigma and --sigma-quantile both give the kernel width: leave one out")
         limited = self.models is not None or self.tested is not None

@@ -86,7 +86,7 @@ def hold_out(
 ) -> tuple[Reference, Pool]:
     """Split a reference sample at random into the reference that is kept and the pool that toys are drawn from.
 
-    So many events are held out that all toys could be disjoint, at most half.
+    So many events are held out that all toys could be disjoint, and ten at least; at most half of the sample.
 
     Parameters
     ----------
@@ -107,9 +107,9 @@ def hold_out(
     Examples
     --------
     >>> sample = Reference(np.arange(100.0)[:, None])
-    >>> kept, pool = hold_out(sample, 3, 10.0, np.random.default_rng(0))
+    >>> kept, pool = hold_out(sample, 3, 4.0, np.random.default_rng(0))
     >>> len(kept.events), len(pool.events), len(set(kept.events[:, 0]) & set(pool.events[:, 0]))
-    (70, 30, 0)
+    (60, 40, 0)
     """
     count = len(reference.events)
     # A Poisson count of a toy may lie above its mean by this.
@@ -120,7 +120,7 @@ def hold_out(
             f"a toy of {expected:,.0f} events needs {most:,.0f} that are not in the reference, but half of its "
             f"{count:,} events are {largest:,}: give a larger reference, or no toys"
         )
-    held = int(min(largest, max(toys * expected, most)))
+    held = int(min(largest, max(toys * expected, expected / NOTED_OVERLAP)))
     order = rng.permutation(count)
     out, kept = np.sort(order[:held]), np.sort(order[held:])
     v = reference.weights

@@ -69,7 +69,8 @@ def _counts(axes: Axes, m: Marginal) -> None:
         axes.set_ylim(bottom, bottom * (top / bottom) ** 1.45)
     else:
         axes.set_ylim(0, 1.5 * top)
-    axes.set_ylabel("events / bin")
+    width = m.edges[1] - m.edges[0]
+    axes.set_ylabel(f"events / {width:.2g} {m.unit}".rstrip())
     axes.legend(handles=[points, scaled, learned], loc="upper right")
     axes.tick_params(labelbottom=False)
 
@@ -83,17 +84,19 @@ def _ratios(axes: Axes, m: Marginal) -> None:
     axes.stairs(1 + band, m.edges, baseline=1 - band, fill=True, color=REFERENCE, alpha=0.55)
     axes.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
     axes.stairs(np.where(there, m.learned / r, np.nan), m.edges, baseline=None, color=LEARNED, linewidth=1.8)
+    bottom, top = _window(ratio[there], (0.5 * (high - low) / r)[there], (m.learned / r)[there])
+    # No event where fewer than that was to come tells nothing.
+    shown = there & ((m.data > 0) | (high / r < top))
     axes.errorbar(
-        centres[there],
-        ratio[there],
-        yerr=np.array([(m.data - low)[there], (high - m.data)[there]]) / r[there],
+        centres[shown],
+        ratio[shown],
+        yerr=np.array([(m.data - low)[shown], (high - m.data)[shown]]) / r[shown],
         fmt="o",
         color=DATA,
         markersize=4.5,
         linewidth=1.2,
         zorder=5,
     )
-    bottom, top = _window(ratio[there], (0.5 * (high - low) / r)[there], (m.learned / r)[there])
     axes.set_ylim(bottom, top)
     # What lies outside the frame is shown at its edge, not left out.
     for outside, edge, marker in ((ratio > top, top, "^"), (ratio < bottom, bottom, "v")):
@@ -102,7 +105,7 @@ def _ratios(axes: Axes, m: Marginal) -> None:
             centres[chosen], np.full(chosen.sum(), edge), marker, color=DATA, markersize=7, clip_on=False
         )
     axes.set_ylabel("ratio to ref.", loc="center")
-    axes.yaxis.set_major_locator(MaxNLocator(4, prune="upper"))
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], prune="upper"))
 
 
 def _points(m: Marginal) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -24,7 +24,8 @@ NAMES = {
 }
 FAR = 9.0
 """Standard deviations of the null above its mean beyond which an observed value is an arrow at the edge."""
-WIDE = 4.5
+BELOW, ABOVE = 3.5, 4.5
+"""Standard deviations of the null around its mean that are shown at least; it leans to the right."""
 POINTS = 240
 
 
@@ -52,8 +53,8 @@ def _range(verdict: Verdict) -> tuple[float, float]:
     nulls: list[ClosedForm | Toys] = [one for one in (verdict.closed_form, verdict.toys) if one is not None]
     if not nulls:
         return min(0.0, 1.5 * verdict.value), max(1.5 * abs(verdict.value), 1.0)
-    low = min(one.mean - WIDE * one.deviation for one in nulls)
-    high = max(one.mean + WIDE * one.deviation for one in nulls)
+    low = min(one.mean - BELOW * one.deviation for one in nulls)
+    high = max(one.mean + ABOVE * one.deviation for one in nulls)
     if verdict.toys is not None:
         low, high = min(low, verdict.toys.values.min()), max(high, verdict.toys.values.max())
     reach = max(one.mean + FAR * one.deviation for one in nulls)
@@ -69,7 +70,8 @@ def _toys(axes: Axes, toys: Toys, low: float, high: float) -> float:
     counts, edges = np.histogram(toys.values, bins=bins, range=(min(low, toys.values.min()), high))
     unit = len(toys.values) * np.diff(edges)
     label = f"{len(toys.values):,} toys, {toys.mean:.1f} ± {toys.deviation:.1f}"
-    axes.stairs(counts / unit, edges, fill=True, color=TOYS, alpha=0.45, label=label)
+    axes.stairs(counts / unit, edges, fill=True, color=TOYS, alpha=0.4, label=label)
+    axes.stairs(counts / unit, edges, color=TOYS, linewidth=1.0)
     centres, error = 0.5 * (edges[1:] + edges[:-1]), np.sqrt(counts) / unit
     axes.errorbar(centres, counts / unit, yerr=error, fmt="none", color="#555555", linewidth=1.0)
     return float((counts / unit + error).max())
@@ -83,7 +85,7 @@ def _density(axes: Axes, verdict: Verdict, low: float, high: float) -> float:
     label = f"closed form, {closed.mean:.1f} ± {closed.deviation:.1f}"
     axes.plot(t, density, color=NULL, linewidth=2.0, label=label)
     beyond = t >= verdict.value
-    axes.fill_between(t[beyond], density[beyond], color=NULL, alpha=0.3, linewidth=0)
+    axes.fill_between(t[beyond], density[beyond], color=NULL, alpha=0.25, linewidth=0)
     return float(density.max())
 
 

@@ -23,6 +23,7 @@ ONE_SIGMA = "#8FBFDD"
 _RC: dict[str, Any] = {
     "font.size": 15,
     "axes.linewidth": 1.2,
+    "axes.unicode_minus": True,
     "axes.labelsize": 15,
     "xtick.labelsize": 13,
     "ytick.labelsize": 13,
