@@ -100,7 +100,7 @@ def mmd(problem: Problem, repeats: int, baseline: float) -> list[Row]:
     """Time MMDDrift's permutation test of one chunk against our fit and p-value."""
     del baseline
     # Half a minute a test, three thousand times ours: a few repeats tell it well enough.
-    return _compared(problem, max(1, repeats // 5), "MMDDrift")
+    return _compared(problem, max(1, repeats // 7), "MMDDrift")
 
 
 def lsdd(problem: Problem, repeats: int, baseline: float) -> list[Row]:

@@ -32,7 +32,9 @@ def python(*, offline: bool = False, place: Path = PLACE) -> Path:
         raise UnavailableError(f"{place.name} is not installed, and --offline forbids to install it")
     try:
         _run([sys.executable, "-m", "venv", "--clear", str(place)])
-        _run([str(interpreter), "-m", "pip", "install", "--quiet", "--requirement", str(REQUIREMENTS)])
+        # The file pins all of them: nothing is left to resolve.
+        install = [str(interpreter), "-m", "pip", "install", "--quiet", "--no-deps", "--requirement"]
+        _run([*install, str(REQUIREMENTS)])
     except (subprocess.SubprocessError, OSError) as error:
         said = getattr(error, "stderr", "") or str(error)
         raise UnavailableError(

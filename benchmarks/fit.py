@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PASS_MILLISECONDS = (
     2.5  # what one pass over EXPO-1D's features takes on the machine that the goal in ms is set for
 )
-SAMPLE_CHUNKS = 8  # the number of Newton steps differs between chunks; a sample is these, always the same
+SAMPLE_CHUNKS = 8  # the number of steps differs between chunks; a sample is these, always the same
 SAMPLE_ELEMENTS = 200_000_000  # of the features: passes in one sample, about 0.1 s
 
 
@@ -49,7 +49,7 @@ def _one_on(problem: Problem, repeats: int, baseline: float, model: KernelModel)
         },
         repeats,
     )
-    size = f"r = {model.basis.size}, {min(steps)} to {max(steps)} Newton steps"
+    size = f"r = {model.basis.size}, {min(steps)} to {max(steps)} steps"
     device = str(model.device)
     row = Row(
         work=f"one fit, {problem.name}",

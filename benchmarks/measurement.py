@@ -20,12 +20,14 @@ MEASUREMENTS = {
     "processes": "process:two",
     "aggregation": "aggregation:aggregation",
     "preparation": "preparation:preparation",
+    "large": "preparation:large",
     "falkon": "logistic_falkon:falkon",
     "lsdd": "drift:lsdd",
     "mmd": "drift:mmd",
     "mmd-largest": "drift:largest",
 }
-ONE_PROBLEM = {"mmd-largest": "expo"}  # where the answer does not depend on the problem
+ONE_PROBLEM = {"mmd-largest": "expo", "large": "level1"}  # where it makes sense for one alone
+BY_DEFAULT = [name for name in MEASUREMENTS if name != "large"]  # that takes a quarter of an hour and 4 GB
 DRIFT = ("lsdd", "mmd", "mmd-largest")
 REPEATS = {"fit": 15, "toys": 5, "half": 15, "processes": 9, "aggregation": 30, "preparation": 5, "falkon": 9}
 """Where not 15."""

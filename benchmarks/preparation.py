@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from benchmarks import memory
@@ -40,5 +41,31 @@ def preparation(problem: Problem, repeats: int, baseline: float) -> list[Row]:
             peak_megabytes=peak,
             note=f"r = {model.basis.size}, sigma = {model.basis.sigma:.3g}"
             + (f"; {problem.note}" if problem.note else ""),
+        )
+    ]
+
+
+def large(problem: Problem, repeats: int, baseline: float) -> list[Row]:
+    """Prepare a large reference once: peak memory against what is kept, most of it the features."""
+    del repeats  # one takes minutes
+    memory.reset_peak()
+    begin = time.perf_counter()
+    model = problem.prepare()
+    prepared = time.perf_counter() - begin
+    peak, kept = memory.peak() - baseline, memory.resident() - baseline
+    begin = time.perf_counter()
+    fitted = model.fit(problem.chunks[0], problem.expected)
+    fit = time.perf_counter() - begin
+    size, dimensions = problem.reference.shape
+    return [
+        Row(
+            work=f"memory of a preparation of {size:,} x {dimensions}, M = {problem.centres}, {problem.name}",
+            compared="memory held afterwards",
+            unit="x the memory",
+            ratio=quotient([peak], [kept]),
+            milliseconds=duration([prepared]),
+            compared_milliseconds=duration([fit]),
+            peak_megabytes=peak,
+            note=f"r = {model.basis.size}; its time: one fit, {fitted.iterations} steps",
         )
     ]

@@ -1,4 +1,4 @@
-"""The two problems that everything is measured on: EXPO-1D and dimuon 5-D (docs/statistics.md, docs/simulators.md)."""
+"""The problems: EXPO-1D and dimuon 5-D for everything, a Level-1-like 24-D sample for size (docs/simulators.md)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nplmon.nplm import Reference
-from nplmon.simulators import dimuon, expo
+from nplmon.simulators import dimuon, expo, level1
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nplmon.nplm import KernelModel
+    from nplmon.nplm.loss import LossName
 
 DATA = Path(os.environ.get("NPLMON_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 LAMBDA = 1e-6
@@ -53,13 +54,15 @@ class Problem:
     sigma: float
     note: str = ""
 
-    def prepare(self, *, share: float = 1.0, device: str = "cpu") -> KernelModel:
+    def prepare(
+        self, *, share: float = 1.0, device: str = "cpu", loss: LossName = "likelihood"
+    ) -> KernelModel:
         """Prepare a model for the first `share` of the reference."""
         from nplmon.nplm import KernelModel  # noqa: PLC0415  # torch: 1 s that the table's process need not wait
 
         reference = Reference(self.reference[: int(share * len(self.reference))])
         return KernelModel.prepare(
-            reference, centres=self.centres, lambda_=LAMBDA, sigma=self.sigma, device=device
+            reference, centres=self.centres, lambda_=LAMBDA, sigma=self.sigma, device=device, loss=loss
         )
 
 
@@ -101,4 +104,18 @@ def dimuon_5d(*, quick: bool) -> Problem:
     )
 
 
-PROBLEMS = {"expo": expo_1d, "dimuon": dimuon_5d}
+def level1_24d(*, quick: bool) -> Problem:
+    """N_R = 1,000,000, N_D = 10,000, M = 2000, sigma = 9.8: the 90 % quantile of the pair distances."""
+    rng = np.random.default_rng(SEED)
+    events, size, centres = (4_000, 200, 100) if quick else (1_000_000, 10_000, 2000)
+    return Problem(
+        name="Level-1 24-D",
+        reference=level1.sample(rng, events),
+        chunks=[level1.sample(rng, size)],
+        expected=float(size),
+        centres=centres,
+        sigma=9.8,
+    )
+
+
+PROBLEMS = {"expo": expo_1d, "dimuon": dimuon_5d, "level1": level1_24d}
