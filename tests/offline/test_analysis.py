@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from tests.offline.conftest import Compare, exponential, sample
@@ -13,6 +15,7 @@ from nplmon.offline.errors import AnalysisError
 from nplmon.offline.report import report
 from nplmon.offline.sample import Sample
 from nplmon.offline.settings import Settings
+from nplmon.simulators import expo
 
 
 def test_a_single_test_is_the_fit_of_all_events(compare: Compare) -> None:
@@ -141,6 +144,24 @@ def test_weights_enter_as_in_the_core(compare: Compare) -> None:
     assert wrong.answer.z is not None
     assert abs(right.answer.z) < 3
     assert wrong.answer.z > 10
+
+
+def test_learned_locations_need_toys_for_p(compare: Compare) -> None:
+    """Three kernels find the peak; without a closed form p is from toys, and no smaller than they resolve."""
+    small = sample(exponential(1, 3_000))
+    data = expo.sample_chunk(np.random.default_rng(3), 200, "bulk", strength=6.0)
+    sparker: dict[str, Any] = {"base": small, "model": "sparker", "centres": 3, "sigma": 0.3}
+    bare = compare(data, **sparker)
+    assert (bare.answer.kind, bare.answer.state, bare.answer.closed_form) == ("t_full", "uncalibrated", None)
+    assert "calibrate with toys" in bare.answer.note
+    assert report(bare)["settings"]["sigma"] == 0.3
+    assert report(bare)["settings"]["lambda"] == 1e-5
+    toys = compare(data, **sparker, toys=9)
+    assert (toys.answer.state, toys.answer.p) == ("toys", 0.1)
+    assert "at most the resolution" in toys.answer.note
+    chunks = compare(data[:200], **sparker, size=100, analysis="aggregation")
+    assert {one.state for one in chunks.verdicts.values()} == {"uncalibrated"}
+    assert chunks.course == []
 
 
 @pytest.mark.parametrize(

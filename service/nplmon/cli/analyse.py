@@ -73,9 +73,9 @@ def analyse(
         str | None,
         typer.Option("--expected", metavar="N,...", help="Expected events of each file, for --mode rate."),
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="Model family: kernel, sparker or mlp.")] = "kernel",
+    model: Annotated[str, typer.Option("--model", help="Model family: kernel or sparker.")] = "kernel",
     centres: Annotated[
-        int | None, typer.Option("--centres", min=1, help="Kernel centres. Default: 1000.")
+        int | None, typer.Option("--centres", min=1, help="Kernel centres. Default: 1000; sparker: 10.")
     ] = None,
     lambda_: Annotated[float | None, typer.Option("--lambda", help="Regularisation. Default: 1e-5.")] = None,
     sigma: Annotated[

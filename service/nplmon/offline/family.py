@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
 from nplmon.nplm import KernelModel
+from nplmon.nplm.sparker import SparkerModel
 from nplmon.offline.errors import AnalysisError
 
 if TYPE_CHECKING:
     from nplmon.nplm import Model, Reference
-    from nplmon.offline.settings import Settings
+    from nplmon.offline.settings import Family, Settings
 
-KERNEL: dict[str, Any] = {"centres": 1000, "lambda_": 1e-5}
-"""What a monitor takes where nothing is said."""
+DEFAULTS: Final[dict[Family, dict[str, Any]]] = {
+    "kernel": {"centres": 1000, "lambda_": 1e-5},
+    "sparker": {"centres": 10, "lambda_": 1e-5},
+}
+"""Where nothing is said: what a monitor takes; what the paper takes for one feature."""
 
 
 def prepare(settings: Settings, reference: Reference) -> Model:
@@ -23,16 +27,21 @@ def prepare(settings: Settings, reference: Reference) -> Model:
     Raises
     ------
     AnalysisError
-        If a setting is out of range, or not one of this family.
+        If a setting is out of range.
     """
     device = _device(settings.device)
-    given: dict[str, Any] = {
+    chosen = DEFAULTS[settings.model] | {
         name: value
         for name in ("centres", "lambda_", "sigma", "sigma_quantile")
         if (value := getattr(settings, name)) is not None
     }
     try:
-        return KernelModel.prepare(reference, **(KERNEL | given), seed=settings.seed, device=device)
+        if settings.model == "kernel":
+            return KernelModel.prepare(reference, **chosen, seed=settings.seed, device=device)
+        kernels, lambda_a = chosen.pop("centres"), chosen.pop("lambda_")
+        return SparkerModel(
+            reference, kernels=kernels, lambda_a=lambda_a, **chosen, seed=settings.seed, device=device
+        )
     except ValueError as error:
         raise AnalysisError(str(error)) from error
 

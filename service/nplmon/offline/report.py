@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nplmon.nplm import KernelModel
-from nplmon.offline.family import KERNEL
+from nplmon.nplm.sparker import SparkerModel
+from nplmon.offline.family import DEFAULTS
 
 if TYPE_CHECKING:
     from nplmon.offline.analysis import Analysis
@@ -140,16 +141,16 @@ def _marginal(one: Marginal) -> dict[str, Any]:
 def _settings(analysis: Analysis) -> dict[str, Any]:
     """Give the settings as they were asked for, and what became of those that were left open."""
     settings = asdict(analysis.settings)
+    defaults = DEFAULTS[analysis.settings.model]
+    settings |= {name: value for name, value in defaults.items() if settings[name] is None}
     model = analysis.model
     if isinstance(model, KernelModel):
         # Centres that the others span are left out of the basis.
-        settings |= {name: value for name, value in KERNEL.items() if settings[name] is None}
-        settings |= {
-            "centres_used": len(model.basis.centres),
-            "components": model.basis.size,
-            "sigma": model.basis.sigma,
-            "sigma_unit": "standard deviations of the reference",
-        }
+        basis = model.basis
+        settings |= {"centres_used": len(basis.centres), "components": basis.size, "sigma": basis.sigma}
+    elif isinstance(model, SparkerModel):
+        settings["sigma"] = model.sigma
+    settings["sigma_unit"] = "standard deviations of the reference"
     settings["lambda"] = settings.pop("lambda_")
     return settings
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nplmon.nplm.run import RunKind
 
 Kind = Literal["single", "sum", "aggregation", "resource-limited"]
-Family = Literal["kernel", "sparker", "mlp"]
+Family = Literal["kernel", "sparker"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,8 @@ class Settings:
     model:
         The model family.
     centres, lambda_, sigma, sigma_quantile:
-        Of the kernels; see `nplmon.nplm.basis.prepare`. None takes the family's own.
+        Of the kernels; None takes the family's own. In "sparker" centres is the number of kernels and lambda_ is
+        lambda_a.
     mode:
         "shape": the number of events says nothing; "rate": it is compared too.
     models, tested:
