@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nplmon.nplm.basis import Basis, basis_key, gaussian_kernel
+from nplmon.nplm.basis import Basis, basis_key, gaussian_kernel, standardise
 from nplmon.nplm.kernel import KernelModel
 from nplmon.nplm.preparation import prepare
 from nplmon.nplm.reference import Reference
@@ -188,7 +188,8 @@ def test_events_of_no_weight_are_neither_centres_nor_counted(reference: Events, 
     weights[:60] = 1.0
     basis = prepare(reference, weights, centres=100, sigma=sigma)
 
-    assert len(basis.centres) == 60
+    drawn = {tuple(x) for x in standardise(reference[:60], basis.mean, basis.scale)}
+    assert {tuple(centre) for centre in basis.centres} <= drawn
     assert basis.effective_events == pytest.approx(60)
     np.testing.assert_allclose(basis.mean, reference[:60].mean(axis=0))
 
@@ -198,7 +199,7 @@ def test_weights_are_multiplicities(reference: Events, chunk: Events, monkeypatc
 
     The chunk stays inside the reference: what the model says outside depends on the smallest eigenvalues.
     """
-    monkeypatch.setattr("nplmon.nplm.basis.TRUNCATION", 1e-6)
+    monkeypatch.setattr("nplmon.nplm.preparation.TRUNCATION", 1e-6)
     reference, chunk = reference[:300], 0.7 * reference[:150]
     weights = np.random.default_rng(5).integers(1, 4, size=len(reference)).astype(np.float64)
     repeated = np.repeat(reference, weights.astype(int), axis=0)

@@ -75,13 +75,15 @@ class Problems:
         return value, gradient - score + self.penalty * a
 
     def change(self, a: torch.Tensor, gradient: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-        r"""Give by how much t is to change with a step, (B,).
+        r"""Give by how much t may change with a step, (B,).
 
-        :math:`|2 (\Lambda a - \nabla L) \cdot da| - \nabla L \cdot da`: t lacks the penalty that L is stationary with,
-        so it changes to first order with a. For the logistic loss this is the leading order in f.
+        :math:`4 |(\Lambda a - \nabla L) \circ da| - \nabla L \cdot da`: t lacks the penalty that L is stationary with,
+        so it changes to first order with a, by twice the sum of that product's components. Their sum may be small by
+        chance; twice the norm stands for its two standard deviations. For the logistic loss this is the leading order
+        in f.
         """
-        first = 2 * ((self.penalty * a - gradient) * step).sum(dim=0)
-        return (first.abs() - (gradient * step).sum(dim=0)) / self.loss.score_share
+        first = 4 * torch.linalg.vector_norm((self.penalty * a - gradient) * step, dim=0)
+        return (first - (gradient * step).sum(dim=0)) / self.loss.score_share
 
     def statistic(self, a: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         r"""Give :math:`t = 2 [s \cdot a - w \sum_R v (e^f - 1 - f)]`, (B,), at a, where L has the value given."""

@@ -23,6 +23,8 @@ MEMORY: Final = 5
 MAX_STEPS: Final = 15
 MAX_HALVINGS: Final = 5
 SUFFICIENT: Final = 1e-4
+LEAST_LEFT: Final = 0.3
+"""Of a step's predicted change of t: what it leaves at least. Errors of t were within three times what is left."""
 ROUNDING: Final = 1e-7
 """Of the loss: what float32 features leave uncertain in it."""
 
@@ -78,15 +80,23 @@ def descend(problems: Problems, tolerance: float, start: torch.Tensor | None = N
     if start is not None:
         value, gradient = problems.evaluate(a)
         found.value = value.clone()
+    previous = found.change
     history: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
     for step in range(MAX_STEPS + 1):
         direction = -_inverse(history, problems.metric, gradient)
         slope = (gradient * direction).sum(dim=0)
         change = host(problems.change(a, gradient, direction))
         size = np.maximum(1.0, 2 / problems.loss.score_share * np.abs(host(value)))
-        found.change[at], found.steps[at] = change, step
-        done = change <= tolerance * size if step or start is not None else np.zeros(len(at), dtype=np.bool_)
+        # A step leaves about the share of itself by which the last ones shrank.
+        left = change * np.clip(change / previous, LEAST_LEFT, 1.0)
+        previous = change
+        found.change[at], found.steps[at] = left, step
+        done = (left <= tolerance * size) & (step > 0 or start is not None)
         found.converged[at[done]] = True
+        # The last step is taken unseen: the quadratic model that it minimises gives the loss there.
+        last = np.flatnonzero(done)
+        found.a[:, at[last]] += direction[:, last]
+        found.value[at[last]] += 0.5 * slope[last]
         going = np.flatnonzero(~done)
         if not going.size or step == MAX_STEPS:
             break
@@ -103,6 +113,7 @@ def descend(problems: Problems, tolerance: float, start: torch.Tensor | None = N
         history = [(s[:, kept], y[:, kept], rho[kept]) for s, y, rho in history[-MEMORY + 1 :]]
         history.append((moved, bent, weight))
         a, value, gradient = trial[:, mine], new_value[mine], new_gradient[:, mine]
+        previous = previous[kept]
         problems, at = problems.some(kept), at[kept]
         found.a[:, at], found.value[at] = a, value
     return found

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from nplmon.nplm.loss import Loss
 
-BLOCK_ELEMENTS: Final = 600_000
+BLOCK_ELEMENTS: Final = 300_000
 """Of features and temporaries in one block: together they stay in a core's second-level cache."""
 
 
