@@ -10,20 +10,27 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nplmon.nplm.kernel import KernelFit, KernelModel
+    from nplmon.nplm.mlp import MlpFit, MlpModel
     from nplmon.nplm.model import Fitted, Model, fit
     from nplmon.nplm.reference import Reference
     from nplmon.nplm.run import RunResult, Scheme, aggregate
+    from nplmon.nplm.sparker import Alternation, SparkerFit, SparkerModel
     from nplmon.nplm.widths import JointP, aggregate_chosen, joint_p, minimum_p
 
 _HOMES = {
+    "Alternation": "sparker",
     "Fitted": "model",
     "JointP": "widths",
     "KernelFit": "kernel",
     "KernelModel": "kernel",
+    "MlpFit": "mlp",
+    "MlpModel": "mlp",
     "Model": "model",
     "Reference": "reference",
     "RunResult": "run",
     "Scheme": "run",
+    "SparkerFit": "sparker",
+    "SparkerModel": "sparker",
     "aggregate": "run",
     "aggregate_chosen": "widths",
     "fit": "model",
@@ -32,14 +39,19 @@ _HOMES = {
 }
 
 __all__ = [
+    "Alternation",
     "Fitted",
     "JointP",
     "KernelFit",
     "KernelModel",
+    "MlpFit",
+    "MlpModel",
     "Model",
     "Reference",
     "RunResult",
     "Scheme",
+    "SparkerFit",
+    "SparkerModel",
     "aggregate",
     "aggregate_chosen",
     "fit",

@@ -137,7 +137,7 @@ class SparkerModel:
     alternation:
         The published optimisation in place of the default one.
     seed:
-        Of the data events that the locations begin at, and of the pairs for sigma.
+        Of the events that the locations begin at, and of the pairs for sigma.
     precision:
         "float64", or "float32" for the products over the reference.
     device:
@@ -306,12 +306,18 @@ class SparkerModel:
         )
 
     def _start(self, data: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Draw M of the chunk's events, as the public code does, and reference events where there are too few."""
+        """Draw half of the locations from the chunk's events and the others from the reference.
+
+        From the chunk alone, whose events may all be in one place, the kernels could not come apart.
+        """
         rng = np.random.default_rng([self._seed, 2])
         # Sorted, so that the order of the events changes nothing.
-        drawn = data[np.lexsort(data.T)][rng.permutation(len(data))[: self._kernels]]
-        more = rng.integers(len(self._x), size=self._kernels - len(drawn))
-        return np.concatenate([drawn, self._x[torch.from_numpy(more).to(self.device)].cpu().numpy()])
+        ordered = data[np.lexsort(data.T)]
+        of_chunk = ordered[rng.permutation(len(data))[: (self._kernels + 1) // 2]]
+        share = torch.cumsum(self._v, 0) / self._v.sum()
+        places = self._place(rng.uniform(size=self._kernels - len(of_chunk)))
+        at = torch.searchsorted(share, places).clamp(max=len(share) - 1)
+        return np.concatenate([of_chunk, self._x[at].cpu().numpy()])
 
     def _place(self, array: NDArray[np.float64]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
