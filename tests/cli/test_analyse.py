@@ -154,6 +154,21 @@ def test_toys_are_compared_with_the_closed_form(analyse: Analyse, files: Path) -
     assert abs(toys["mean"] - answer["closed_form"]["null_mean"]) < 5 * toys["mean_error"]
 
 
+def test_every_member_of_the_result_is_documented(analyse: Analyse, files: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "analyse.md").read_text(encoding="utf-8")
+
+    def members(part: Any) -> Iterator[str]:
+        if isinstance(part, dict):
+            yield from part
+        for one in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+            yield from members(one)
+
+    command = (files / "ordinary.npz", "--reference", files / "reference.npz", *KERNEL, "--json")
+    for options in (("--toys", 5), ("--chunk-size", 500)):
+        result = strict(analyse(*command, *options).out)
+        assert {name for name in members(result) if f"`{name}`" not in page} == set()
+
+
 def test_muon_pairs_with_a_resonance_from_text(analyse: Analyse, tmp_path: Path) -> None:
     rng = np.random.default_rng(12)
     header = ",".join(dimuon.FEATURES)

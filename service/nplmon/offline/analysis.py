@@ -254,6 +254,7 @@ def _notes(reference: Sample, data: Sample, run: RunResult, pool: Pool | None, a
     agreement = None if answer.toys is None else answer.toys.closed_form_p
     if agreement is not None and agreement < NOTED_DISAGREEMENT:
         notes.append(
-            f"{answer.kind}: toys and closed form differ (Kolmogorov-Smirnov p = {agreement:.2g}): believe the toys"
+            f"{answer.kind}: toys and closed form differ (Kolmogorov-Smirnov p = {agreement:.2g}): toys are of this "
+            "reference, the closed form is an average over references"
         )
     return notes

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from nplmon.offline.settings import Family, Settings
 
 DEFAULTS: Final[dict[Family, dict[str, Any]]] = {
-    "kernel": {"centres": 1000, "lambda_": 1e-5},
-    "sparker": {"centres": 10, "lambda_": 1e-5},
+    "kernel": {"centres": 1000, "lambda_": 1e-5, "sigma_quantile": 0.9},
+    "sparker": {"centres": 10, "lambda_": 1e-5, "sigma_quantile": 0.9},
 }
 """Where nothing is said: what a monitor takes; what the paper takes for one feature."""
 

@@ -143,6 +143,8 @@ def _settings(analysis: Analysis) -> dict[str, Any]:
     settings = asdict(analysis.settings)
     defaults = DEFAULTS[analysis.settings.model]
     settings |= {name: value for name, value in defaults.items() if settings[name] is None}
+    if analysis.settings.sigma is not None:
+        settings["sigma_quantile"] = None
     model = analysis.model
     if isinstance(model, KernelModel):
         # Centres that the others span are left out of the basis.
