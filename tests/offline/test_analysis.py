@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.offline.conftest import Compare, exponential, sample
 
-from nplmon.nplm import aggregate, fit
+from nplmon.nplm import MlpModel, aggregate, fit
 from nplmon.nplm.run import Scheme
+from nplmon.offline import family
 from nplmon.offline.analysis import Analysis
 from nplmon.offline.errors import AnalysisError
 from nplmon.offline.report import report
@@ -164,6 +166,19 @@ def test_learned_locations_need_toys_for_p(compare: Compare) -> None:
     assert chunks.course == []
 
 
+def test_the_network_takes_no_kernel_and_needs_toys_for_p(
+    compare: Compare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(family, "MlpModel", partial(MlpModel, steps=100))
+    data = exponential(2, 100)
+    settings: dict[str, Any] = {"model": "mlp", "centres": None, "sigma": None}
+    found = compare(data, base=sample(exponential(1, 400)), **settings)
+    assert (found.answer.kind, found.answer.state) == ("t_full", "uncalibrated")
+    assert found.answer.value > 0
+    assert found.model.fit(data, 100.0).statistic == found.answer.value
+    assert report(found)["settings"]["centres"] is None
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -171,6 +186,7 @@ def test_learned_locations_need_toys_for_p(compare: Compare) -> None:
         ({"model": "forest"}, "no model 'forest'"),
         ({"mode": "count"}, "no mode 'count'"),
         ({"sigma": 1.0, "sigma_quantile": 0.5}, "both give the kernel width"),
+        ({"model": "mlp", "centres": 9}, "has no kernels"),
         ({"models": 2}, "no other analysis takes them"),
         ({"analysis": "resource-limited"}, "needs --models N or --tested N"),
     ],

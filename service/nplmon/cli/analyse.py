@@ -73,7 +73,7 @@ def analyse(
         str | None,
         typer.Option("--expected", metavar="N,...", help="Expected events of each file, for --mode rate."),
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="Model family: kernel or sparker.")] = "kernel",
+    model: Annotated[str, typer.Option("--model", help="Model family: kernel, sparker or mlp.")] = "kernel",
     centres: Annotated[
         int | None, typer.Option("--centres", min=1, help="Kernel centres. Default: 1000; sparker: 10.")
     ] = None,

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from nplmon.nplm import KernelModel
-from nplmon.nplm.sparker import SparkerModel
+from nplmon.nplm import KernelModel, MlpModel, SparkerModel
 from nplmon.offline.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -17,8 +16,11 @@ if TYPE_CHECKING:
 DEFAULTS: Final[dict[Family, dict[str, Any]]] = {
     "kernel": {"centres": 1000, "lambda_": 1e-5, "sigma_quantile": 0.9},
     "sparker": {"centres": 10, "lambda_": 1e-5, "sigma_quantile": 0.9},
+    "mlp": {},
 }
-"""Where nothing is said: what a monitor takes; what the paper takes for one feature."""
+"""Where nothing is said: what a monitor takes; what the paper takes for one feature; the network has no kernels."""
+HIDDEN, MORE_HIDDEN = (4,), (5,)
+"""Neurons of the network's hidden layer for one feature and for more."""
 
 
 def prepare(settings: Settings, reference: Reference) -> Model:
@@ -38,6 +40,9 @@ def prepare(settings: Settings, reference: Reference) -> Model:
     try:
         if settings.model == "kernel":
             return KernelModel.prepare(reference, **chosen, seed=settings.seed, device=device)
+        if settings.model == "mlp":
+            hidden = HIDDEN if reference.events.shape[1] == 1 else MORE_HIDDEN
+            return MlpModel(reference, hidden=hidden, seed=settings.seed, device=device)
         kernels, lambda_a = chosen.pop("centres"), chosen.pop("lambda_")
         return SparkerModel(
             reference, kernels=kernels, lambda_a=lambda_a, **chosen, seed=settings.seed, device=device

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nplmon.nplm import KernelModel
-from nplmon.nplm.sparker import SparkerModel
+from nplmon.nplm import KernelModel, SparkerModel
 from nplmon.offline.family import DEFAULTS
 
 if TYPE_CHECKING:

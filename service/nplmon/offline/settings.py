@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nplmon.nplm.run import RunKind
 
 Kind = Literal["single", "sum", "aggregation", "resource-limited"]
-Family = Literal["kernel", "sparker"]
+Family = Literal["kernel", "sparker", "mlp"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Settings:
         The model family.
     centres, lambda_, sigma, sigma_quantile:
         Of the kernels; None takes the family's own. In "sparker" centres is the number of kernels and lambda_ is
-        lambda_a.
+        lambda_a; "mlp", a network, has none of them.
     mode:
         "shape": the number of events says nothing; "rate": it is compared too.
     models, tested:
@@ -68,6 +68,9 @@ class Settings:
             raise AnalysisError(f"no mode {self.mode!r}: choose shape or rate")
         if self.sigma is not None and self.sigma_quantile is not None:
             raise AnalysisError("--sigma and --sigma-quantile both give the kernel width: leave one out")
+        kernels = (self.centres, self.lambda_, self.sigma, self.sigma_quantile)
+        if self.model == "mlp" and any(one is not None for one in kernels):
+            raise AnalysisError("--model mlp has no kernels: leave out --centres, --lambda and --sigma")
         limited = self.models is not None or self.tested is not None
         if limited != (self.analysis == "resource-limited"):
             raise AnalysisError(
