@@ -3,8 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from nplmon.broker.embedded import EmbeddedStore
+
+# The same examples each time, and none fails because the machine is busy.
+settings.register_profile("nplmon", deadline=None, derandomize=True)
+settings.load_profile("nplmon")
 
 
 @pytest.fixture

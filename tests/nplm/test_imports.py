@@ -14,6 +14,7 @@ import pytest
 import nplmon.nplm
 
 MODULES = sorted(path.stem for path in Path(nplmon.nplm.__path__[0]).glob("[a-z]*.py"))
+WITHOUT_EXAMPLE = {"errors", "newton", "problem", "quasi_newton"}  # the last three serve the kernel model alone
 TORCH_FREE = """
 import sys
 
@@ -69,4 +70,4 @@ def test_the_examples_run(name: str):
     result = doctest.testmod(module)
 
     assert result.failed == 0
-    assert result.attempted > 0 or name == "errors"
+    assert result.attempted > 0 or name in WITHOUT_EXAMPLE

@@ -79,7 +79,7 @@ GROUPS = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 @given(groups=GROUPS)
 def test_merging_is_associative_and_commutative_and_gives_the_state_of_the_union(
     groups: tuple[Mode, list[int], int, int],

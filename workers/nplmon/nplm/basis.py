@@ -63,7 +63,7 @@ def basis_key(
     Examples
     --------
     >>> basis_key(("x",), 1000, 1e-6, None, 0.9, 0)[:8]
-    '3779835b'
+    '3ae6492e'
     """
     settings = [FORMAT, list(features), centres, lambda_, sigma, None if sigma else sigma_quantile, seed]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
