@@ -151,7 +151,7 @@ def test_a_signal_is_found_where_it_is(model: SparkerModel, chunk: NDArray[np.fl
 
 
 def test_the_locations_are_learned(reference: Reference, chunk: NDArray[np.float32]):
-    few, more = (SparkerModel(reference, kernels=3, moves=moves).fit(chunk, 1000.0) for moves in (1, 20))
+    few, more = (SparkerModel(reference, kernels=3, moves=moves).fit(chunk, 1000.0) for moves in (0, 20))
 
     assert more.statistic > few.statistic + 0.1
     assert np.abs(more.locations - few.locations).max() > 0.1
@@ -234,7 +234,7 @@ def test_bad_chunks_are_refused(model: SparkerModel, events: Array, expected: fl
 
 
 @pytest.mark.parametrize(
-    "settings", [{"kernels": 0}, {"lambda_a": 0.0}, {"moves": 0}, {"precision": "float16"}, {"sigma": -1.0}]
+    "settings", [{"kernels": 0}, {"lambda_a": 0.0}, {"moves": -1}, {"precision": "float16"}, {"sigma": -1.0}]
 )
 def test_bad_settings_are_refused(reference: Reference, settings: dict[str, Any]):
     with pytest.raises(ValueError, match=next(iter(settings))):

@@ -133,7 +133,8 @@ class SparkerModel:
     sigma, sigma_quantile:
         Kernel width in reference standard deviations; None takes this quantile of the pair distances.
     moves:
-        Steps of the locations, at most. More bring t closer to its minimum in the locations, and no more power.
+        Steps of the locations, at most; with 0 they stay where they begin. More than the default bring t closer to its
+        minimum, and no more power.
     alternation:
         The published optimisation in place of the default one.
     seed:
@@ -175,7 +176,7 @@ class SparkerModel:
         precision: Literal["float64", "float32"] = "float64",
         device: torch.device | str = "cpu",
     ) -> None:
-        if kernels < 1 or moves < 1 or not (lambda_a > 0 and lambda_h >= 0):
+        if kernels < 1 or moves < 0 or not (lambda_a > 0 and lambda_h >= 0):
             raise ValueError(
                 f"kernels {kernels}, moves {moves}, lambda_a {lambda_a}, lambda_h {lambda_h}: give positive ones"
             )
@@ -332,6 +333,8 @@ def _descend(
 ) -> tuple[Point, NDArray[np.float64]]:
     """Follow the gradient of the loss's minimum in the coefficients."""
     best, where = loss.minimise(start), start
+    if moves == 0:
+        return best, where
 
     def value(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         nonlocal best, where
