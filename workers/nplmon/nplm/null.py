@@ -225,7 +225,13 @@ class Nulls:
         self, expected: float, h: NDArray[np.float64], h_squared: NDArray[np.float64]
     ) -> ChiSquareSum:
         r"""Null of t_ref: the same with the learned ratio's divergence from 1, :math:`\langle h^2 \rangle`."""
-        return self._sum(h_squared + self._exposure(expected) * h**2)
+        return self._sum(self.divergence_weights(expected, h, h_squared))
+
+    def divergence_weights(
+        self, expected: float, h: NDArray[np.float64], h_squared: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Weights of t_ref in the components Z_j, as `component_weights` gives those of t_agg."""
+        return h_squared + self._exposure(expected) * h**2
 
     def total(
         self,
