@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nplmon.nplm.eprocess import ChunkEvidence, EProcess
+    from nplmon.nplm.evidence import Evidence
     from nplmon.nplm.kernel import KernelFit, KernelModel
     from nplmon.nplm.mlp import MlpFit, MlpModel
     from nplmon.nplm.model import Fitted, Model, fit
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Alternation": "sparker",
+    "ChunkEvidence": "eprocess",
+    "EProcess": "eprocess",
+    "Evidence": "evidence",
     "Fitted": "model",
     "JointP": "widths",
     "KernelFit": "kernel",
@@ -40,6 +45,9 @@ _HOMES = {
 
 __all__ = [
     "Alternation",
+    "ChunkEvidence",
+    "EProcess",
+    "Evidence",
     "Fitted",
     "JointP",
     "KernelFit",
