@@ -49,7 +49,7 @@ def main() -> None:
     }
     asked.into.parent.mkdir(parents=True, exist_ok=True)
     asked.into.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    title = f"{begin['processor']}, {begin['cores']} cores, {begin['date']}; one thread a process"
+    title = f"{begin['processor']}, {begin['cores']} cores, {begin['date']}; processor time of one thread"
     console.print(table(rows, title))
     missed = [row.work for row in rows if row.met is False]
     console.print(

@@ -28,7 +28,7 @@ def main() -> None:
     measure = find(asked.name)
     problem = PROBLEMS[asked.problem](quick=asked.quick)
     baseline = memory.resident()
-    rows = measure(problem, QUICK_REPEATS if asked.quick else REPEATS.get(asked.name, 15), baseline)
+    rows = measure(problem, QUICK_REPEATS if asked.quick else REPEATS[asked.name], baseline)
     bodies = [replace(row, judged=not asked.quick).to_json() for row in rows]
     asked.into.write_text(json.dumps(bodies), encoding="utf-8")
 

@@ -45,6 +45,8 @@ class Detector:
             text=True,
         )
         self.peak_megabytes = 0.0
+        self.clock = 0.0
+        """Its processor time when it answered last, in s."""
 
     def __enter__(self) -> Self:
         return self
@@ -90,6 +92,7 @@ class Detector:
         if not line:
             raise MemoryError(f"the process of {self.kind} ended with code {self._process.wait()}")
         answer: dict[str, Any] = json.loads(line)
+        self.clock = answer["clock"]
         if "error" in answer:
             raise MemoryError(answer["error"])
         self.peak_megabytes = max(self.peak_megabytes, answer["peak"])
@@ -99,8 +102,7 @@ class Detector:
 def mmd(problem: Problem, repeats: int, baseline: float) -> list[Row]:
     """Time MMDDrift's permutation test of one chunk against our fit and p-value."""
     del baseline
-    # Half a minute a test, three thousand times ours: a few repeats tell it well enough.
-    return _compared(problem, max(1, repeats // 7), "MMDDrift")
+    return _compared(problem, repeats, "MMDDrift")
 
 
 def lsdd(problem: Problem, repeats: int, baseline: float) -> list[Row]:
@@ -121,7 +123,7 @@ def _compared(problem: Problem, repeats: int, kind: str) -> list[Row]:
         detector.prepare(reference, PERMUTATIONS)
         times = interleaved(
             {
-                "theirs": Subject(run=lambda: detector.p_value(chunk)),
+                "theirs": Subject(run=lambda: detector.p_value(chunk), clock=lambda: detector.clock),
                 "ours": Subject(run=lambda: _ours(model, problem), units=OUR_FITS),
             },
             repeats,

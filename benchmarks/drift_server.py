@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ def main() -> None:
                 answer["p"] = float(detector.predict(events)["data"]["p_val"])
         except (MemoryError, RuntimeError) as error:
             answer["error"] = str(error)
+        answer["clock"] = time.process_time()
         answer["peak"] = memory.peak() - baseline
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,7 +45,7 @@ def _one_on(problem: Problem, repeats: int, baseline: float, model: KernelModel)
     peak = memory.peak() - baseline
     times = interleaved(
         {
-            "fit": Subject(run=lambda: [model.fit(c, problem.expected) for c in chunks], units=len(chunks)),
+            "fit": Subject(run=_each(model, problem, len(chunks)), units=len(chunks), clock=_clock(model)),
             "pass": passes(model),
         },
         repeats,
@@ -90,7 +91,12 @@ def passes(model: KernelModel) -> Subject:
         if psi.is_cuda:
             torch.cuda.synchronize()
 
-    return Subject(run=run, units=units)
+    return Subject(run=run, units=units, clock=_clock(model))
+
+
+def _clock(model: KernelModel) -> Callable[[], float]:
+    """Give the time that passes on another device, which this process waits for; else that of the processor."""
+    return time.process_time if model.device.type == "cpu" else time.perf_counter
 
 
 def toys(problem: Problem, repeats: int, baseline: float) -> list[Row]:
@@ -107,8 +113,10 @@ def _toys_on(problem: Problem, repeats: int, baseline: float, device: str) -> Ro
     peak = memory.peak() - baseline
     times = interleaved(
         {
-            "together": Subject(run=lambda: model.fit_together(problem.chunks, expected), units=count),
-            "single": Subject(run=_each(model, problem), units=count),
+            "together": Subject(
+                run=lambda: model.fit_together(problem.chunks, expected), units=count, clock=_clock(model)
+            ),
+            "single": Subject(run=_each(model, problem), units=count, clock=_clock(model)),
         },
         repeats,
     )

@@ -48,7 +48,7 @@ def falkon(problem: Problem, repeats: int, baseline: float) -> list[Row]:
     peak = memory.peak() - baseline
     times = interleaved(
         {"theirs": Subject(run=peer.fit), "ours": Subject(run=lambda: ours(model, problem), units=OUR_FITS)},
-        max(1, repeats // 3),
+        repeats,
     )
     return [
         Row(
