@@ -142,7 +142,7 @@ def test_coverage(mean: float, control: float | None):
 
 
 def test_the_combined_p_is_uniform():
-    """Of the pairs of a regular grid of 200 x 200 p-values the share a has a combined p up to a, to the grid's width."""
+    """Of the pairs of a regular grid of 200 x 200 p-values the share a has a combined p up to a, up to its width."""
     log_p = np.log((np.arange(200) + 0.5) / 200).tolist()
     combined = np.exp([combine(one, two) for one in log_p for two in log_p])
 
