@@ -70,8 +70,10 @@ def log_factors(
     >>> np.exp(chunk).round(6).tolist(), np.exp(pool).round(6).tolist()
     ([0.0, 1.0, 2.0], [2.0, 1.0, 0.0])
     """
-    log_pi, log_rest = math.log(chunk_share), math.log1p(-chunk_share)
-    return -np.logaddexp(log_pi, log_rest - log_ratio), -np.logaddexp(log_pi + log_ratio, log_rest)
+    low, high = np.minimum(log_ratio, 0.0), np.maximum(log_ratio, 0.0)
+    # The denominator divided by max(r, 1): nothing overflows, and no infinity meets another.
+    scaled = np.log(chunk_share * np.exp(low) + (1 - chunk_share) * np.exp(-high))
+    return low - scaled, -high - scaled
 
 
 def interleave(events: int, pool: int, chunk_share: float, rng: np.random.Generator) -> tuple[int, int]:
@@ -198,6 +200,21 @@ class EProcess:
             reference_features, weights, memories=(math.inf, memory), model_cap=model_cap
         )
 
+    def log_ratio(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Give the log of the ratio that the next chunk will be tested with, of mean 1 over the reference.
+
+        Parameters
+        ----------
+        x:
+            Points (N, d), in feature units.
+
+        Returns
+        -------
+        NDArray[np.float64]
+            (N,), learned from all of the past.
+        """
+        return np.asarray(self._ratio.log_ratio(self.basis.features(x))[0] - self._ratio.log_mean[0])
+
     @property
     def exposure_ratio(self) -> float:
         """Lambda / N_eff: how far the Poisson form is from exact."""
@@ -265,12 +282,12 @@ class EProcess:
     ) -> tuple[list[float], list[float]]:
         """Log of the e-values of a chunk for each memory; psi is at its events, then at those of the pool."""
         log_mean = self._ratio.log_mean
-        normalised = self._ratio.log_ratio(psi) - log_mean
-        poisson = normalised[:events].sum(axis=0)
+        normalised = self._ratio.log_ratio(psi) - log_mean[:, None]
+        poisson = normalised[:, :events].sum(axis=1)
         if self.mode == "rate":
             poisson += events * log_mean - expected * np.expm1(np.minimum(log_mean, LARGEST))
         of_chunk, of_pool = log_factors(normalised, self.chunk_share)
-        two_sample = of_chunk[:events][tested].sum(axis=0) + of_pool[events:].sum(axis=0)
+        two_sample = of_chunk[:, tested].sum(axis=1) + of_pool[:, events:].sum(axis=1)
         return poisson.tolist(), two_sample.tolist()
 
     def to_bytes(self) -> bytes:

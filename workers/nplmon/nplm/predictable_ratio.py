@@ -59,7 +59,7 @@ class PredictableRatio:
     >>> ratio = PredictableRatio(psi, None, memories=[np.inf])
     >>> ratio.learn(np.array([np.log(3.0)]), 10.0)
     >>> np.exp(ratio.log_ratio(psi)).round(4).tolist(), np.exp(ratio.log_mean).round(4).tolist()
-    ([[0.6667], [2.0]], [1.3333])
+    ([[0.6667, 2.0]], [1.3333])
     """
 
     def __init__(
@@ -98,10 +98,10 @@ class PredictableRatio:
         return np.asarray(sums - np.logaddexp.reduce(self._log_weights))
 
     def log_ratio(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Evaluate log rtil where psi is `features`, (N, r); float64 (N, memories)."""
-        f = features.astype(np.float64) @ self._models.T
+        """Evaluate log rtil where psi is `features`, (N, r); float64 (memories, N)."""
+        f = self._models @ features.astype(np.float64).T
         shares = self._log_weights - np.logaddexp.reduce(self._log_weights)
-        return np.stack([_log_sum(f + share) for share in shares.T], axis=1)
+        return np.stack([_log_sum(f + share[:, None]) for share in shares.T])
 
     def learn(self, coefficients: NDArray[np.float64], expected: float) -> None:
         """Add the model of a chunk.
@@ -166,6 +166,6 @@ class PredictableRatio:
 
 
 def _log_sum(terms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log of the sum of exponentials over the last axis; faster than numpy's own by an order of magnitude."""
-    top = terms.max(axis=-1, initial=-np.inf)
-    return np.asarray(top + np.log(np.exp(terms - top[:, None]).sum(axis=-1)))
+    """Log of the sum of exponentials over the first axis; faster than `logaddexp` by an order of magnitude."""
+    top = terms.max(axis=0)
+    return np.asarray(top + np.log(np.exp(terms - top).sum(axis=0)))
