@@ -136,16 +136,10 @@ class Basis:
             psi, shape (N, r).
         """
         result = np.empty((len(x), self.size), dtype=np.float32)
-        for rows, psi in self.feature_blocks(x):
-            result[rows] = psi
-        return result
-
-    def feature_blocks(self, x: NDArray[np.floating], arrays: Arrays = NUMPY) -> Iterator[tuple[slice, Any]]:
-        """Evaluate psi in float64 at the points x (N, d), a block of them at a time, where `arrays` live."""
-        centres, projection = arrays.place(self.centres), arrays.place(self.projection)
         points = standardise(x, self.mean, self.scale)
-        for rows, kernel in kernel_blocks(points, centres, self.sigma, arrays):
-            yield rows, kernel @ projection
+        for rows, kernel in kernel_blocks(points, self.centres, self.sigma):
+            result[rows] = kernel @ self.projection
+        return result
 
     def to_bytes(self) -> bytes:
         """Serialise with safetensors; the scalars are in the metadata."""

@@ -19,7 +19,7 @@ import numpy as np
 import safetensors.numpy
 import torch
 
-from nplmon.nplm.basis import Arrays, Basis
+from nplmon.nplm.basis import Arrays, Basis, kernel_blocks, standardise
 from nplmon.nplm.errors import FitError, StateError
 from nplmon.nplm.loss import LOSSES
 from nplmon.nplm.model import check_chunk
@@ -30,7 +30,7 @@ from nplmon.nplm.quasi_newton import descend
 from nplmon.nplm.sums import Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -171,18 +171,23 @@ class KernelModel:
         if precision == "auto":
             precision = "float32" if 4 * size <= MEMORY_SHARE * _memory(self.device) else "float16"
         self._dtype = DTYPES[precision]
+        self._data_dtype = torch.float64 if precision == "float64" else torch.float32
+        self._centres = self._arrays.place(basis.centres)
+        self._projection = self._arrays.place(basis.projection)
         self._mu = self._arrays.place(basis.second_moment)
         self._m = self._arrays.place(basis.mean_feature)
         weights = reference.weights
         # Events of weight 0 may be anywhere: e^f there could overflow.
         events = reference.events if weights is None else reference.events[weights > 0]
+        # Float16 has too few small numbers: psi is kept in units of its root mean square.
+        scale = torch.sqrt(self._mu) if self._dtype == torch.float16 else None
         if features is None:
-            psi = self._features(events)
+            psi = self._features(events, self._dtype, scale)
         else:
-            kept = features if weights is None else features[weights > 0]
-            psi = self._scaled(torch.from_numpy(kept).to(self.device)).to(self._dtype)
+            kept = torch.from_numpy(features if weights is None else features[weights > 0]).to(self.device)
+            psi = (kept if scale is None else kept / scale).to(self._dtype)
         v = None if weights is None else self._arrays.place(weights[weights > 0])
-        self._sums = Sums(psi, v, self._scale)
+        self._sums = Sums(psi, v, scale)
 
     @classmethod
     def prepare(
@@ -329,17 +334,18 @@ class KernelModel:
 
     def _problems(self, chunks: Sequence[NDArray[np.floating]], expected: Sequence[float]) -> Problems:
         counts = [len(events) for events in chunks]
-        ends = np.cumsum(counts).tolist()
-        psi = self._data_features(np.concatenate(chunks))
-        parts = [psi[end - count : end] for end, count in zip(ends, counts, strict=True)]
-        lam = self._arrays.place(np.asarray(expected, dtype=np.float64))
-        observed = torch.stack([part.sum(dim=0, dtype=torch.float64) for part in parts], dim=1)
         bends = self._loss.bends_at_data
+        parts = [self._features(events, self._data_dtype) for events in chunks] if bends else []
+        # Where the data enter by their sum alone, the kernels are summed first and projected once.
+        sums = [part.sum(dim=0, dtype=torch.float64) for part in parts] or [
+            self._feature_sum(e) for e in chunks
+        ]
+        lam = self._arrays.place(np.asarray(expected, dtype=np.float64))
         return Problems(
             loss=self._loss,
             reference=self._sums,
-            data=[Sums(part) for part in parts] if bends else (),
-            score=observed - lam * self._m[:, None],
+            data=[Sums(part) for part in parts],
+            score=torch.stack(sums, dim=1) - lam * self._m[:, None],
             expected=lam,
             events=self._arrays.place(np.asarray(counts, dtype=np.float64)),
             penalty=self._arrays.place(np.array([self.basis.penalty(count) for count in counts])),
@@ -347,28 +353,26 @@ class KernelModel:
             second_moment=self._mu,
         )
 
-    @property
-    def _scale(self) -> torch.Tensor | None:
-        """Float16 has too few small numbers: psi is kept in units of its root mean square."""
-        return torch.sqrt(self._mu) if self._dtype == torch.float16 else None
+    def _kernel_blocks(self, events: NDArray[np.floating]) -> Iterator[tuple[slice, torch.Tensor]]:
+        points = standardise(events, self.basis.mean, self.basis.scale)
+        return kernel_blocks(points, self._centres, self.basis.sigma, self._arrays)
 
-    def _scaled(self, psi: torch.Tensor) -> torch.Tensor:
-        return psi if self._scale is None else psi / self._scale
-
-    def _features(self, events: NDArray[np.floating]) -> torch.Tensor:
-        """Psi at the reference events as it is cached, (N_R, r)."""
-        psi = torch.empty(len(events), self.basis.size, dtype=self._dtype, device=self.device)
-        for rows, block in self.basis.feature_blocks(events, self._arrays):
-            psi[rows] = self._scaled(block)
+    def _features(
+        self, events: NDArray[np.floating], dtype: torch.dtype, scale: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Evaluate psi at the events, divided by the scale, in float64 until it is stored; (N, r)."""
+        psi = torch.empty(len(events), self.basis.size, dtype=dtype, device=self.device)
+        for rows, kernel in self._kernel_blocks(events):
+            block = kernel @ self._projection
+            psi[rows] = block if scale is None else block / scale
         return psi
 
-    def _data_features(self, events: NDArray[np.floating]) -> torch.Tensor:
-        """Psi at data events, (N, r)."""
-        precision = torch.float64 if self._dtype == torch.float64 else torch.float32
-        psi = torch.empty(len(events), self.basis.size, dtype=precision, device=self.device)
-        for rows, block in self.basis.feature_blocks(events, self._arrays):
-            psi[rows] = block
-        return psi
+    def _feature_sum(self, events: NDArray[np.floating]) -> torch.Tensor:
+        """Sum of psi over the events, float64 (r,)."""
+        total = torch.zeros(len(self._centres), dtype=torch.float64, device=self.device)
+        for _, kernel in self._kernel_blocks(events):
+            total += kernel.sum(dim=0)
+        return total @ self._projection
 
 
 def device_arrays(device: torch.device) -> Arrays:
