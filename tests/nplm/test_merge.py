@@ -150,6 +150,15 @@ def test_past_the_cap_there_is_no_t_agg_of_both_and_the_others_go_on(
         assert again.chunks == 4
 
 
+def test_a_run_frozen_under_a_smaller_cap_stays_so():
+    frozen = run_of("shape", [])
+    frozen.restore(run_of("shape", [0, 1], cap=100).to_bytes(), [])
+
+    for merged in (frozen.merge(run_of("shape", [2])), run_of("shape", [2]).merge(frozen)):
+        assert merged.frozen
+        assert "t_agg" not in merged.statistics()
+
+
 def test_runs_in_other_modes_are_refused():
     with pytest.raises(StateError, match="mode 'shape' cannot be merged with one in mode 'rate'"):
         run_of("shape", [0]).merge(run_of("rate", [0]))
