@@ -54,3 +54,14 @@ def test_placement_changes_the_model():
     events = np.random.default_rng(4).exponential(size=(5_000, 1))
     uniform, spread = (prepare(events, centres=30, sigma=0.7, placement=p) for p in ("uniform", "k-means++"))
     assert spread.centres.max() > uniform.centres.max()
+
+
+def test_the_width_of_a_weighted_reference_is_that_of_what_it_stands_for():
+    """Twelve events, one of them with nearly all the weight, as a histogram's cells: most pairs coincide."""
+    events = np.append(np.zeros(1), np.linspace(1, 4, 11))[:, None]
+    weights = np.append([900.0], np.full(11, 10.0))
+    alike = np.repeat(events, weights.astype(int), axis=0)
+
+    weighted, plain = prepare(events, weights, centres=5), prepare(alike, centres=5)
+
+    assert weighted.sigma == pytest.approx(plain.sigma, rel=0.1)

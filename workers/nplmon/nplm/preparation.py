@@ -175,8 +175,9 @@ def _moments(
 def _width(x: NDArray[np.float64], share: NDArray[np.float64] | None, quantile: float, seed: int) -> float:
     """Quantile of the distances between pairs of a subsample."""
     rng = np.random.default_rng([seed, 0])
-    available = len(x) if share is None else int(np.count_nonzero(share))
-    sample = x[rng.choice(len(x), size=min(PAIR_SAMPLE, available), replace=False, p=share)]
+    # With weights, an event that stands for many is drawn as often: without replacement the heavy ones would be missed.
+    size = PAIR_SAMPLE if share is not None else min(PAIR_SAMPLE, len(x))
+    sample = x[rng.choice(len(x), size=size, replace=share is not None, p=share)]
     squares = np.einsum("ij,ij->i", sample, sample)
     distances = squares[:, None] + squares - 2 * (sample @ sample.T)
     pairs = np.sqrt(np.maximum(distances[np.triu_indices(len(sample), k=1)], 0.0))
