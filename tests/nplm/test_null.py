@@ -76,6 +76,17 @@ def test_unequal_weights_agree_with_simulation(weights: NDArray[np.float64]):
         assert abs(beyond - draws.size * p) < 4.5 * np.sqrt(draws.size * p * (1 - p)) + 1
 
 
+@pytest.mark.parametrize("share", [1e-8, 0.01, 0.5, 0.999])
+@pytest.mark.parametrize("t", [1e-6, 0.1, 3.0, 40.0, 1_300.0, 1e6])
+def test_negative_weights(share: float, t: float):
+    """The difference of two exponential numbers: log P(2 E - 2 share E' >= t) = -t / 2 - log(1 + share)."""
+    null = chi_square_sum([1.0, 1.0, -share, -share])
+
+    assert null.log_tail(t) == pytest.approx(-t / 2 - np.log1p(share), rel=1e-9, abs=1e-8)
+    assert null.mean == pytest.approx(2 - 2 * share)
+    assert null.quantile(1e-12) == pytest.approx(-2 * (np.log(1e-12) + np.log1p(share)), rel=1e-9)
+
+
 def test_moments():
     null = ChiSquareSum(np.array([2.0, 0.5]), np.array([3.0, 4.0]))
 

@@ -37,7 +37,7 @@ class ChiSquareSum:
     Attributes
     ----------
     weights:
-        w, positive, float64 (r,).
+        w, float64 (r,); the largest is positive. Negative ones make P(T < 0) positive; it is not resolved.
     degrees:
         m, degrees of freedom of each term, float64 (r,).
 
@@ -153,8 +153,11 @@ def _saddle(w: NDArray[np.float64], m: NDArray[np.float64], x: float) -> tuple[f
     def slope(gap: float) -> float:
         return float(m @ (w / ((1 - w) + 2 * w * gap))) - x - 1 / (0.5 - gap)
 
-    low = min(float(m[w == 1].sum()) / (4 * (x + 4)), 0.25)
-    high = min(0.5 - min(0.25, 0.5 / float(m @ w)), float(m.sum()) / x)
+    positive = w > 0
+    negative = -float(m[~positive] @ w[~positive])
+    low = min(float(m[w == 1].sum()) / (4 * (x + 4 + negative)), 0.25)
+    # Negative weights lower the slope: the bound of the positive ones holds.
+    high = min(0.5 - min(0.25, 0.5 / float(m[positive] @ w[positive])), float(m[positive].sum()) / x)
     gap = float(optimize.brentq(slope, low, high, xtol=TINY, rtol=1e-10))
     return 0.5 - gap, (1 - w) + 2 * w * gap
 
@@ -203,8 +206,13 @@ class Nulls:
         With :math:`h_{kj} = \lambda_k \mu_j / (\lambda_k \mu_j + \Lambda_k^{pen})` the weights are
         :math:`2 \langle h \rangle - \langle h^2 \rangle`, and the reference's error adds
         :math:`(2 \langle h \rangle - \langle h \rangle^2) \Lambda / N_{eff}`; for equal chunks
-        :math:`s_j (1 + \Lambda / N_{eff})`. The mean is exact; a component of weight
-        :math:`-Var(h)`, absent for equal chunks, is folded into it.
+        :math:`w_j = s_j (1 + \Lambda / N_{eff})`. For others t_score is not a square in each component, but a form in
+        two (C and the sum of the chunks' h c), with the eigenvalues :math:`a_{\pm}`:
+
+        .. math:: a_+ + a_- = w_j, \qquad
+                  a_+ a_- = -(1 + \Lambda / N_{eff}) (\langle h^2 \rangle - \langle h \rangle^2)
+
+        In mode "shape" the two are taken to be dependent on other components like one; the mean stays exact.
 
         Parameters
         ----------
@@ -213,7 +221,18 @@ class Nulls:
         h, h_squared:
             The means of h_kj and of its square over the chunks, weighted with lam_k, float64 (r,).
         """
-        return self._sum(self.component_weights(expected, h, h_squared))
+        weights = self.component_weights(expected, h, h_squared)
+        split = (1 + self._exposure(expected)) * np.maximum(h_squared - h**2, 0.0)
+        positive = (weights + np.sqrt(weights**2 + 4 * split)) / 2
+        whole = self._sum(positive)
+        negative = -split / positive
+        if self.mode == "shape":
+            negative *= 1 - self.basis.mean_feature**2 / self.basis.second_moment
+        negative = negative[negative < -NEGLIGIBLE * whole.weights.max()]
+        return ChiSquareSum(
+            np.concatenate([whole.weights, negative]),
+            np.concatenate([whole.degrees, np.ones_like(negative)]),
+        )
 
     def component_weights(
         self, expected: float, h: NDArray[np.float64], h_squared: NDArray[np.float64]
