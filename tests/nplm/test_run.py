@@ -186,13 +186,7 @@ def test_chunks_too_small_for_the_closed_form_have_values_and_no_p():
 
 def test_another_loss_has_values_and_no_p():
     """The closed form is that of the likelihood loss: the logistic one is twice as much regularised."""
-
-    class Logistic(KernelModel):
-        @property
-        def loss(self) -> str:
-            return "logistic"
-
-    logistic = Logistic(model().reference, model().basis, model().features, loss="logistic")
+    logistic = KernelModel(model().reference, model().basis, model().features, loss="logistic")
     run = aggregate(logistic, chunks())
 
     assert run.values.keys() == {"t_agg", "t_ref", "t_score", "t_sum"}

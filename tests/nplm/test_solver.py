@@ -10,7 +10,6 @@ from tests.nplm.oracle import Oracle
 from nplmon.nplm.errors import StateError
 from nplmon.nplm.kernel import KernelFit, KernelModel
 from nplmon.nplm.reference import Reference
-from nplmon.nplm.run import aggregate
 
 Events = NDArray[np.float64]
 
@@ -196,10 +195,3 @@ def test_a_fit_is_read_again(model: KernelModel, reference: Reference):
         other.read(fitted.to_bytes())
     with pytest.raises(StateError, match="7 bytes are no fit"):
         model.read(b"nothing")
-
-
-def test_aggregation_takes_fits_of_every_loss(reference: Reference):
-    rng = np.random.default_rng(12)
-    model = KernelModel.prepare(reference, centres=200, sigma=0.7, loss="logistic", precision="float64")
-    result = aggregate(model, [exponential(rng, 200) for _ in range(2)])
-    assert np.isfinite(result.statistics["t_agg"].value)

@@ -219,6 +219,11 @@ class KernelModel:
         return cls(reference, basis, device=device, loss=loss, precision=precision)
 
     @property
+    def loss(self) -> LossName:
+        """The loss that is minimised; the closed-form nulls are those of "likelihood"."""
+        return self._loss.name
+
+    @property
     def features(self) -> NDArray[np.float32]:
         """Psi at the reference events, float32 (N_R, r), as the aggregation needs it."""
         if (

@@ -90,6 +90,10 @@ class KernelFamily(Model, Protocol):
     def features(self) -> NDArray[np.float32]:
         """The features psi at the reference events, float32 (N_R, r)."""
 
+    @property
+    def loss(self) -> str:
+        """The loss that is minimised: the nulls are those of "likelihood"."""
+
     def fit(self, events: NDArray[np.floating], expected: float) -> KernelFitted:
         """Fit one chunk."""
 

@@ -346,7 +346,7 @@ def _in_eigenbasis(
     reason, holds = NO_SCHEME, True
     if size < EVENTS_PER_DEGREE * degrees:
         reason, holds = TOO_SMALL.format(size=size, degrees=degrees), False
-    elif getattr(model, "loss", "likelihood") != "likelihood":
+    elif model.loss != "likelihood":
         reason, holds = NO_LOSS, False
     return Averaged(
         log_ratio=run.log_ratio(),
