@@ -123,6 +123,11 @@ class Aggregation:
         """Lambda / N_eff: how far the run has used up the precision of the reference."""
         return self.expected / self.basis.effective_events
 
+    @property
+    def shrinkage_means(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """<h> and <h^2> over the chunks, weighted with lam_k, float64 (r,); after the first chunk."""
+        return self._h / self.expected, self._h_squared / self.expected
+
     def apply(
         self,
         coefficients: NDArray[np.float64],
@@ -210,13 +215,13 @@ class Aggregation:
         return float(2 * self._score @ mean - self.expected * self.basis.second_moment @ mean**2)
 
     def _null_aggregated(self) -> ChiSquareSum:
-        return self._nulls.aggregated(self.expected, self._h / self.expected, self._h_squared / self.expected)
+        return self._nulls.aggregated(self.expected, *self.shrinkage_means)
 
     def statistics(self) -> dict[Kind, TestStatistic]:
         """Give all statistics with their nulls; empty before the first chunk."""
         if not self.chunks:
             return {}
-        h, h_squared = self._h / self.expected, self._h_squared / self.expected
+        h, h_squared = self.shrinkage_means
         aggregated = self._null_aggregated()
         result: dict[Kind, TestStatistic] = {}
         if not self.frozen:

@@ -213,8 +213,8 @@ class FeatureSums:
         spread = np.maximum(self.squares / self.events - shift**2, 0.0)
         variance = spread / (self.events - 1)
         error = np.sqrt(variance + reference_error**2)
-        # The reference is so large that its own degrees of freedom are without limit.
-        degrees = (self.events - 1) * (error**2 / np.maximum(variance, np.finfo(float).tiny)) ** 2
+        # The reference's own degrees of freedom are taken to be without limit; so are those of a constant feature.
+        degrees = (self.events - 1) / np.maximum(variance / error**2, 1e-6) ** 2
         half = stats.t.isf((1 - confidence) / 2, degrees) * error
         return MeanShifts(shift=shift, error=error, low=shift - half, high=shift + half)
 
