@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-NORM_LIMIT: Final = 1e30
-"""Of |a|, which bounds |f|: what float32 can hold."""
+LARGEST_COEFFICIENT: Final = 1e30
+"""|f| is at most the norm of its coefficients: float32 can hold it."""
 
 
 class PredictableRatio:
@@ -118,10 +118,10 @@ class PredictableRatio:
         ValueError
             If the coefficients are not finite or too large; nothing is then learned.
         """
-        norm = float(np.linalg.norm(coefficients))
-        if not norm < NORM_LIMIT:
+        largest = float(np.abs(coefficients).max())
+        if not largest < LARGEST_COEFFICIENT:
             raise ValueError(
-                f"a model of norm {norm}: its ratio overflows; test the chunk without learning from it"
+                f"a coefficient of {largest}: its ratio overflows; test the chunk without learning from it"
             )
         log_weight = math.log(expected)
         if not self.models:
