@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from nplmon.nplm.rate import Counted, combine
+from nplmon.nplm.rate import Counted, combined_log_p
 
 COUNTS = st.integers(0, 3_000)
 
@@ -144,7 +144,7 @@ def test_coverage(mean: float, control: float | None):
 def test_the_combined_p_is_uniform():
     """Of the pairs of a regular grid of 200 x 200 p-values the share a has a combined p up to a, up to its width."""
     log_p = np.log((np.arange(200) + 0.5) / 200).tolist()
-    combined = np.exp([combine(one, two) for one in log_p for two in log_p])
+    combined = np.exp([combined_log_p(one, two) for one in log_p for two in log_p])
 
     for level in (0.02, 0.1, 0.3, 0.5, 0.9):
         assert np.mean(combined <= level) == pytest.approx(level, abs=0.01)
@@ -154,7 +154,11 @@ def test_the_combined_p_is_uniform():
 def test_the_combined_p_at_any_depth(log_p: float):
     expected = np.log(-np.expm1(2 * np.log1p(-np.exp(log_p)))) if log_p > -30 else log_p + np.log(2)
 
-    assert combine(log_p, 0.0) == combine(0.0, log_p) == pytest.approx(expected, rel=1e-9, abs=1e-15)
+    assert (
+        combined_log_p(log_p, 0.0)
+        == combined_log_p(0.0, log_p)
+        == pytest.approx(expected, rel=1e-9, abs=1e-15)
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,4 +186,4 @@ def test_rates_that_are_none_are_refused(rate: float):
 @pytest.mark.parametrize("log_p", [0.1, float("nan")])
 def test_what_is_no_probability_is_not_combined(log_p: float):
     with pytest.raises(ValueError, match=f"{log_p}"):
-        combine(-1.0, log_p)
+        combined_log_p(-1.0, log_p)

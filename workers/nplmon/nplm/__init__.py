@@ -9,62 +9,102 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nplmon.nplm.effect import EffectSize, FeatureSums, MeanShifts, effect_size, reference_mean_error
     from nplmon.nplm.eprocess import ChunkEvidence, EProcess
     from nplmon.nplm.evidence import Evidence
     from nplmon.nplm.kernel import KernelFit, KernelModel
     from nplmon.nplm.mlp import MlpFit, MlpModel
     from nplmon.nplm.model import Fitted, Model, fit
+    from nplmon.nplm.rate import Counted, RateTest, combined_log_p
     from nplmon.nplm.reference import Reference
     from nplmon.nplm.run import RunResult, Scheme, aggregate
+    from nplmon.nplm.run_length import (
+        AlarmLevels,
+        PValueThresholds,
+        RunLengthThresholds,
+        alarm_levels,
+        run_length_thresholds,
+    )
     from nplmon.nplm.sparker import Alternation, SparkerFit, SparkerModel
+    from nplmon.nplm.trajectory import null_sequence, null_trajectories
     from nplmon.nplm.widths import JointP, aggregate_chosen, joint_p, minimum_p
 
 _HOMES = {
+    "AlarmLevels": "run_length",
     "Alternation": "sparker",
     "ChunkEvidence": "eprocess",
+    "Counted": "rate",
     "EProcess": "eprocess",
+    "EffectSize": "effect",
     "Evidence": "evidence",
+    "FeatureSums": "effect",
     "Fitted": "model",
     "JointP": "widths",
     "KernelFit": "kernel",
     "KernelModel": "kernel",
+    "MeanShifts": "effect",
     "MlpFit": "mlp",
     "MlpModel": "mlp",
     "Model": "model",
+    "PValueThresholds": "run_length",
+    "RateTest": "rate",
     "Reference": "reference",
+    "RunLengthThresholds": "run_length",
     "RunResult": "run",
     "Scheme": "run",
     "SparkerFit": "sparker",
     "SparkerModel": "sparker",
     "aggregate": "run",
     "aggregate_chosen": "widths",
+    "alarm_levels": "run_length",
+    "combined_log_p": "rate",
+    "effect_size": "effect",
     "fit": "model",
     "joint_p": "widths",
     "minimum_p": "widths",
+    "null_sequence": "trajectory",
+    "null_trajectories": "trajectory",
+    "reference_mean_error": "effect",
+    "run_length_thresholds": "run_length",
 }
 
 __all__ = [
+    "AlarmLevels",
     "Alternation",
     "ChunkEvidence",
+    "Counted",
     "EProcess",
+    "EffectSize",
     "Evidence",
+    "FeatureSums",
     "Fitted",
     "JointP",
     "KernelFit",
     "KernelModel",
+    "MeanShifts",
     "MlpFit",
     "MlpModel",
     "Model",
+    "PValueThresholds",
+    "RateTest",
     "Reference",
+    "RunLengthThresholds",
     "RunResult",
     "Scheme",
     "SparkerFit",
     "SparkerModel",
     "aggregate",
     "aggregate_chosen",
+    "alarm_levels",
+    "combined_log_p",
+    "effect_size",
     "fit",
     "joint_p",
     "minimum_p",
+    "null_sequence",
+    "null_trajectories",
+    "reference_mean_error",
+    "run_length_thresholds",
 ]
 
 

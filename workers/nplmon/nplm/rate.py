@@ -134,7 +134,7 @@ class Counted:
         )
 
 
-def combine(log_p_shape: float, log_p_rate: float) -> float:
+def combined_log_p(log_p_shape: float, log_p_rate: float) -> float:
     r"""Combine the p-values of shape and rate: the smaller one, corrected for having been chosen of two.
 
     Under H0 the events are independent of their number: given the count, the shape's p-value is uniform whatever the
@@ -159,7 +159,7 @@ def combine(log_p_shape: float, log_p_rate: float) -> float:
 
     Examples
     --------
-    >>> round(float(np.exp(combine(np.log(0.01), np.log(0.5)))), 4)
+    >>> round(float(np.exp(combined_log_p(np.log(0.01), np.log(0.5)))), 4)
     0.0199
     """
     if not (log_p_shape <= 0 and log_p_rate <= 0):
