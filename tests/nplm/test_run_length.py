@@ -108,6 +108,8 @@ def test_thresholds_end_where_too_few_toys_are_left():
     found = run_length_thresholds(walks(7, 400, 150), 40)
 
     assert found.length == pytest.approx(40 * np.log(10), abs=2)
+    assert np.isfinite(found.upper[0])
+    assert found.upper[-1] == np.inf  # of the last 40 toys one is expected to cross
     with pytest.raises(ValueError, match=f"after chunk {found.length + 1}: the 400 toys"):
         found.at(found.length + 1)
     with pytest.raises(ValueError, match="after chunk 0"):
@@ -149,6 +151,24 @@ def test_beyond_the_toys_p_is_kept_and_false_alarms_are_rarer(p_thresholds: PVal
         chunks = np.where((first == 0) | (first > high), high, first)[(first == 0) | (first > low)] - low
         hazards.append(np.count_nonzero((first > low) & (first <= high)) / chunks.sum())
     assert hazards[1] < hazards[0] < 1 / 60
+
+
+def test_thresholds_on_p_hold_for_chunks_of_other_sizes(p_thresholds: PValueThresholds):
+    """Sizes within a factor of 2 of the toys' either way: the run length is 60 to 15 %, over 60 chunks and 2,000 toys.
+
+    About 1,270 of them alarm, which gives it to 3 %.
+    """
+    basis = prepare(
+        np.random.default_rng(1).exponential(size=(20_000, 1)), centres=50, sigma=1.0, lambda_=1e-3
+    )
+    rng = np.random.default_rng(11)
+    run = (200 * 2 ** rng.uniform(-1, 1, size=60)).tolist()
+    toys = null_trajectories(basis, "shape", run, 2_000, rng)
+    nulls = null_sequence(basis, "shape", run)
+    limits = np.array([null.quantile(float(np.exp(p_thresholds.at(n)))) for n, null in enumerate(nulls, 1)])
+    first = first_crossings(toys, limits)
+
+    assert np.where(first, first, 60).sum() / np.count_nonzero(first) == pytest.approx(60, rel=0.15)
 
 
 def test_two_levels_from_the_same_toys():
