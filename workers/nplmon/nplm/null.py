@@ -228,10 +228,13 @@ class Nulls:
         negative = -split / positive
         if self.mode == "shape":
             negative *= 1 - self.basis.mean_feature**2 / self.basis.second_moment
-        negative = negative[negative < -NEGLIGIBLE * whole.weights.max()]
+        total, squares = float(negative.sum()), float(negative @ negative)
+        if -total < NEGLIGIBLE * whole.weights.max():
+            return whole
+        # They are small: equal ones of the same sum and nearly the same variance serve, and are fewer.
+        equal = np.full(max(1, round(total**2 / squares)), 1.0)
         return ChiSquareSum(
-            np.concatenate([whole.weights, negative]),
-            np.concatenate([whole.degrees, np.ones_like(negative)]),
+            np.append(whole.weights, total / equal.size * equal), np.append(whole.degrees, equal)
         )
 
     def component_weights(
