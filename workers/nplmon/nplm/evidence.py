@@ -4,7 +4,7 @@ From conditional e-values :math:`e_n`, non-negative and of mean at most 1 under 
 
 - :math:`E_n = \prod_{i \le n} e_i`: :math:`P(\sup_n E_n \ge 1/\alpha) \le \alpha` (Ville's inequality);
 - e-SR :math:`S_n = (1 + S_{n-1}) e_n` and e-CUSUM :math:`M_n = \max(1, M_{n-1}) e_n`: an alarm at A has a mean run
-  length of at least A chunks (Shin, Ramdas & Rinaldo, arXiv:2203.03532, theorem 2.4; S_n - n is a martingale).
+  length of at least A chunks (Shin, Ramdas & Rinaldo, arXiv:2203.03532): S_n - n has mean at most 0.
 
 All in logarithms: nothing overflows, and an e-value of 0 is -inf.
 """
