@@ -90,6 +90,45 @@ def test_noise_falls_as_events_come():
     assert noise(500.0) / noise(8_000.0) == pytest.approx(4 * exposure, rel=1e-9)
 
 
+@pytest.mark.parametrize("mode", ["shape", "rate"])
+def test_the_closed_form_is_that_of_gaussian_coefficients(mode: Mode):
+    """2,000 draws of the coefficients with their covariance, a mean of 1 imposed in mode "shape", at all events.
+
+    The mean is known to deviation / sqrt(2,000), the deviation to 1.6 %; 2 % and 8 % are allowed for the sampled
+    reference events.
+    """
+    rng = np.random.default_rng(68)
+    events = rng.normal(2.0, 1.0, size=(4_000, 1))
+    basis = prepare(events, centres=30, sigma=0.4, lambda_=3e-2)
+    features = basis.features(events)
+    h = 900 * basis.second_moment / (900 * basis.second_moment + basis.penalty(900))
+    flat = np.zeros(4_000)
+    found = effect_size(basis, features, flat + 1, flat, mode=mode, expected=900.0, h=h, h_squared=h**2)
+    mu, m = basis.second_moment, basis.mean_feature
+    covariance = np.diag(mu) - (np.outer(m, m) if mode == "shape" else 0)
+    covariance = covariance * np.outer(h / mu, h / mu) * (1 + 900 / 4_000) / 900
+    f = features @ rng.multivariate_normal(np.zeros(mu.size), covariance, size=2_000).T
+    draws = np.abs(f - (f.mean(axis=0) if mode == "shape" else 0)).mean(axis=0)
+
+    assert found.null_mean == pytest.approx(draws.mean(), rel=0.02)
+    assert found.null_deviation == pytest.approx(draws.std(), rel=0.08)
+
+
+def test_weights_that_go_with_a_feature_enter_the_error_of_its_mean():
+    """400 references with weights exp(0.7 x): the spread of their means, known to 3.5 %, is the error, not N_eff's."""
+    rng = np.random.default_rng(69)
+    means, errors = [], []
+    for _ in range(400):
+        x = rng.normal(size=(2_000, 1))
+        reference = Reference(x, np.exp(0.7 * x[:, 0]))
+        basis = prepare(x, reference.weights, centres=5, sigma=3.0, lambda_=1e-2)
+        means.append(basis.mean[0])
+        errors.append(reference_mean_error(basis, reference)[0] * basis.scale[0])
+
+    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.12)
+    assert np.mean(errors) > 1.1 * basis.scale[0] / basis.effective_events**0.5
+
+
 def test_a_ratio_that_overflows_is_an_infinite_effect():
     events = np.random.default_rng(64).normal(size=(1_000, 1))
     basis = prepare(events, centres=20)
