@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from nplmon.nplm.aggregation import Aggregation
-from nplmon.nplm.basis import Basis, prepare
+from nplmon.nplm.basis import Basis
 from nplmon.nplm.errors import StateError
 from nplmon.nplm.kernel import KernelFit, KernelModel
 from nplmon.nplm.null import Mode, Nulls
+from nplmon.nplm.preparation import prepare
 from nplmon.nplm.reference import Reference
 
 Array = NDArray[np.float64]
@@ -225,11 +226,9 @@ def kept_events(chunks: Sequence[Chunk], frozen: bool) -> list[Array]:
     return [] if frozen else [chunk.events for chunk in chunks]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
-    mode=st.sampled_from(MODES),
-    cut=st.integers(0, len(SIZES)),
-    cap=st.sampled_from([10**6, 100, 400, 600]),
+    mode=st.sampled_from(MODES), cut=st.integers(0, len(SIZES)), cap=st.sampled_from([10**6, 100, 400, 600])
 )
 def test_a_restored_run_continues_bit_for_bit(mode: Mode, cut: int, cap: int):
     chunks = problem(mode).chunks
