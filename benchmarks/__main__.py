@@ -36,19 +36,20 @@ def main() -> None:
             notes.print(f"{error}; its rows are left out")
     begin, start = machine(), time.monotonic()
     rows: list[Row] = []
+    asked.into.parent.mkdir(parents=True, exist_ok=True)
     for name in asked.only:
         for problem in [ONE_PROBLEM[name]] if name in ONE_PROBLEM else asked.problems:
             notes.print(f"{name}, {problem} ...")
             rows += measured(name, problem, quick=asked.quick)
-    result = {
-        "machine": begin,
-        "load at the end": machine()["load"],
-        "quick": asked.quick,
-        "seconds": round(time.monotonic() - start),
-        "rows": [row.to_json() for row in rows],
-    }
-    asked.into.parent.mkdir(parents=True, exist_ok=True)
-    asked.into.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            result = {
+                "machine": begin,
+                "load at the end": machine()["load"],
+                "quick": asked.quick,
+                "seconds": round(time.monotonic() - start),
+                "rows": [row.to_json() for row in rows],
+            }
+            # After each, so that an interrupted run keeps what it has.
+            asked.into.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     title = f"{begin['processor']}, {begin['cores']} cores, {begin['date']}; processor time of one thread"
     console.print(table(rows, title))
     missed = [row.work for row in rows if row.met is False]

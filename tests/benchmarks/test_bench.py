@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benchmarks import clock, drift, environment, logistic_falkon
+from benchmarks import clock, drift, environment, logistic_falkon, page
 from benchmarks.__main__ import measured
 from benchmarks.measurement import MEASUREMENTS, find
 from benchmarks.problem import PROBLEMS, Problem, expo_1d
@@ -251,3 +251,9 @@ def test_falkon_gets_the_same_problem(problem: Problem, monkeypatch: pytest.Monk
     assert int(seen["y"].sum()) == len(problem.chunks[0])
     reference = seen["x"][seen["y"][:, 0] == 0].numpy()
     np.testing.assert_allclose((reference.mean(), reference.std()), (0, 1), atol=1e-9)
+
+
+def test_the_page_shows_the_measured_figures() -> None:
+    result = json.loads(page.MEASURED.read_text(encoding="utf-8"))
+    assert page.BEGIN + page.figures(result) + page.END in page.PAGE.read_text(encoding="utf-8")
+    assert not result["quick"]
