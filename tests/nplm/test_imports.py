@@ -14,7 +14,7 @@ import pytest
 import nplmon.nplm
 
 MODULES = sorted(path.stem for path in Path(nplmon.nplm.__path__[0]).glob("[a-z]*.py"))
-WITHOUT_EXAMPLE = {"errors", "newton", "problem", "quasi_newton"}
+WITHOUT_EXAMPLE = {"errors", "kernel_fit", "newton", "problem", "quasi_newton"}
 TORCH_FREE = """
 import sys
 

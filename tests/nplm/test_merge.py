@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from nplmon.nplm.aggregation import Aggregation
 from nplmon.nplm.errors import StateError
-from nplmon.nplm.kernel import KernelFit, KernelModel
+from nplmon.nplm.kernel import KernelModel
+from nplmon.nplm.kernel_fit import KernelFit
 from nplmon.nplm.null import Mode
 from nplmon.nplm.reference import Reference
 

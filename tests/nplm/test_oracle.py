@@ -15,7 +15,8 @@ from tests.nplm.oracle import Oracle
 
 from nplmon.nplm.basis import Basis
 from nplmon.nplm.errors import FitError
-from nplmon.nplm.kernel import KernelFit, KernelModel
+from nplmon.nplm.kernel import KernelModel
+from nplmon.nplm.kernel_fit import KernelFit
 from nplmon.nplm.preparation import prepare
 from nplmon.nplm.reference import Reference
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.nplm.oracle import Oracle
 
-from nplmon.nplm.errors import StateError
-from nplmon.nplm.kernel import KernelFit, KernelModel
+from nplmon.nplm.errors import FitError, StateError
+from nplmon.nplm.kernel import KernelModel
+from nplmon.nplm.kernel_fit import KernelFit
 from nplmon.nplm.reference import Reference
 
 Events = NDArray[np.float64]
@@ -195,3 +198,84 @@ def test_a_fit_is_read_again(model: KernelModel, reference: Reference):
         other.read(fitted.to_bytes())
     with pytest.raises(StateError, match="7 bytes are no fit"):
         model.read(b"nothing")
+
+
+def test_fits_far_from_the_quadratic_regime_are_right_too():
+    """Sixty degrees of freedom for 200 events: L-BFGS moves slowly there and must not take that for the end."""
+    rng = np.random.default_rng(0)
+    model = KernelModel.prepare(Reference(rng.normal(size=(5_000, 1))), centres=200, sigma=0.1)
+    chunks = [rng.normal(size=(200, 1)) for _ in range(150)]
+
+    rough = model.fit_together(chunks, [200.0] * 150)
+    fine = model.fit_together(chunks, [200.0] * 150, tolerance=1e-8)
+
+    for one, best in zip(rough, fine, strict=True):
+        assert abs(one.statistic - best.statistic) <= 1e-3 * best.statistic
+
+
+def test_few_events_in_many_dimensions():
+    rng = np.random.default_rng(2)
+    model = KernelModel.prepare(Reference(rng.normal(size=(500, 12))), centres=10, sigma=1.04, lambda_=1e-9)
+    chunk = rng.normal(size=(3, 12))
+
+    assert model.fit(chunk, 3.0).statistic == pytest.approx(
+        model.fit(chunk, 3.0, tolerance=1e-8).statistic, rel=1e-3
+    )
+
+
+def test_a_single_component():
+    """One centre, or a kernel wider than anything: only the rate is left."""
+    events = np.random.default_rng(3).normal(size=(1_000, 1))
+    for settings in ({"centres": 1, "sigma": 3.0}, {"centres": 50, "sigma": 1e5}):
+        model = KernelModel.prepare(Reference(events), **settings)  # type: ignore[arg-type] # two kinds of numbers
+        assert model.basis.size == 1
+        assert np.isfinite(model.fit(events[:100], 100.0).statistic)
+
+
+def test_a_logistic_fit_that_says_nothing_is_an_error():
+    """Data wider than the reference and ten times as many: the likelihood of the logistic minimum is absurd."""
+    rng = np.random.default_rng(4)
+    reference = Reference(rng.normal(size=(3_000, 2)))
+    model = KernelModel.prepare(reference, centres=100, sigma=0.42, lambda_=1e-8, loss="logistic")
+    ordinary, wide = rng.normal(size=(300, 2)), 1.5 * rng.normal(size=(300, 2))
+
+    with pytest.raises(FitError, match=r"chunk 70: t is -.*the loss 'likelihood' bears them"):
+        model.fit_together([*([ordinary] * 70), wide], [*([300.0] * 70), 30.0])
+
+
+def test_a_hopeless_start_is_left(model: KernelModel):
+    chunk = exponential(np.random.default_rng(13), 300)
+    cold = model.fit(chunk, 300.0, tolerance=1e-6)
+
+    warm = model.fit(chunk, 300.0, tolerance=1e-6, start=np.full(model.basis.size, 1e4))
+
+    assert warm.statistic == pytest.approx(cold.statistic, rel=1e-4)
+    for start in (np.zeros(model.basis.size + 1), np.full(model.basis.size, np.nan)):
+        with pytest.raises(ValueError, match=f"give {model.basis.size} finite coefficients"):
+            model.fit(chunk, 300.0, start=start)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"loss": "np"}, "loss 'np': give one of likelihood, logistic"),
+        ({"precision": "half"}, "precision 'half': give one of auto, float64, float32, float16"),
+        ({"placement": "kmeans"}, r"placement 'kmeans': give one of uniform, k-means\+\+"),
+        ({"sigma": np.inf}, "sigma inf"),
+    ],
+)
+def test_unknown_settings_are_refused_before_the_preparation(
+    reference: Reference, setting: dict[str, Any], message: str
+):
+    with pytest.raises(ValueError, match=message):
+        KernelModel.prepare(reference, **setting)
+
+
+def test_features_of_another_reference_are_refused(model: KernelModel, reference: Reference):
+    with pytest.raises(ValueError, match="for 20000 events"):
+        KernelModel(reference, model.basis, model.features[:100])
+
+
+def test_lists_are_taken_for_arrays():
+    model = KernelModel.prepare(Reference([[0.0], [1.0], [2.0], [3.0]]), sigma=1.0)  # type: ignore[arg-type] # as in a notebook
+    assert model.fit([[1.0]], 1.0).statistic >= 0  # type: ignore[arg-type] # as in a notebook

@@ -201,7 +201,7 @@ class Ledger:
             if exposure > self._exposure_budget
             else ""
         )
-        size, degrees = self._aggregation.expected / self._aggregation.chunks, found["t_score"].null.mean
+        size, degrees = self._aggregation.expected / self._aggregation.chunks, self._aggregation.degrees
         calibrated = size >= EVENTS_PER_DEGREE * degrees
         small = (
             f"no p-value: chunks of {size:.3g} events are too small for {degrees:.3g} degrees of freedom; send larger "

@@ -116,7 +116,11 @@ def analyse(
     """
     chunks = [union(chunks)] if settings.analysis == "single" else list(chunks)
     expected = [chunk.expected for chunk in chunks]
-    sample, pool = Reference(reference.events, reference.weights), None
+    try:
+        sample, pool = Reference(reference.events, reference.weights), None
+    except ValueError as error:
+        files = ", ".join(source.file for source in reference.sources)
+        raise AnalysisError(f"{files}: {error}") from error
     if settings.toys:
         split = np.random.default_rng([settings.seed, 0])
         sample, pool = hold_out(sample, settings.toys, sum(expected), split)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from nplmon.nplm.effect import EffectSize, FeatureSums, MeanShifts, effect_size, reference_mean_error
     from nplmon.nplm.eprocess import ChunkEvidence, EProcess
     from nplmon.nplm.evidence import Evidence
-    from nplmon.nplm.kernel import KernelFit, KernelModel
+    from nplmon.nplm.kernel import KernelModel
+    from nplmon.nplm.kernel_fit import KernelFit
     from nplmon.nplm.mlp import MlpFit, MlpModel
     from nplmon.nplm.model import Fitted, Model, fit
     from nplmon.nplm.rate import Counted, RateTest, combined_log_p
@@ -40,7 +41,7 @@ _HOMES = {
     "FeatureSums": "effect",
     "Fitted": "model",
     "JointP": "widths",
-    "KernelFit": "kernel",
+    "KernelFit": "kernel_fit",
     "KernelModel": "kernel",
     "MeanShifts": "effect",
     "MlpFit": "mlp",

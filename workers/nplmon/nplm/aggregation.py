@@ -128,6 +128,12 @@ class Aggregation:
         """<h> and <h^2> over the chunks, weighted with lam_k, float64 (r,); after the first chunk."""
         return self._h / self.expected, self._h_squared / self.expected
 
+    @property
+    def degrees(self) -> float:
+        """Effective degrees of freedom of the averaged model, sum_j (2 <h_j> - <h_j^2>); after the first chunk."""
+        h, h_squared = self.shrinkage_means
+        return float((2 * h - h_squared).sum())
+
     def apply(
         self,
         coefficients: NDArray[np.float64],

@@ -12,15 +12,15 @@ or the weighted logistic loss in its place, and the test statistic
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-import safetensors.numpy
 import torch
 
 from nplmon.nplm.basis import Arrays, Basis, kernel_blocks, standardise
-from nplmon.nplm.errors import FitError, StateError
+from nplmon.nplm.errors import FitError
+from nplmon.nplm.kernel_fit import KernelFit
 from nplmon.nplm.loss import LOSSES
 from nplmon.nplm.model import check_chunk
 from nplmon.nplm.newton import refine
@@ -30,7 +30,7 @@ from nplmon.nplm.quasi_newton import descend
 from nplmon.nplm.sums import Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,83 +44,6 @@ MEMORY_SHARE: Final = 0.25
 """Of the device's memory: features that need more in float32 are kept in float16."""
 TOGETHER: Final = 64
 """Chunks fitted side by side: more gain nothing and take more memory."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class KernelFit:
-    """A fitted log density ratio f = sum_j a_j psi_j and its test statistic.
-
-    Attributes
-    ----------
-    basis:
-        The eigenbasis.
-    expected:
-        lam, the expected count under H0.
-    coefficients:
-        a, float64 (r,).
-    score:
-        c = sum_D psi - w sum_R v psi, float64 (r,): the gradient at f = 0, with the sign reversed.
-    statistic:
-        t of the chunk.
-    iterations:
-        Newton steps taken.
-    resolution:
-        How far t may still be from its value at the minimum: the share of its last change, predicted, that the
-        solution of a Newton step leaves. Above the tolerance only where t is enormous (see `KernelModel.fit`).
-    """
-
-    basis: Basis
-    expected: float
-    coefficients: NDArray[np.float64]
-    score: NDArray[np.float64]
-    statistic: float
-    iterations: int
-    resolution: float
-
-    def log_ratio(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Evaluate f at the points x (N, d), in feature units; float64 (N,)."""
-        return self.basis.features(x).astype(np.float64) @ self.coefficients
-
-    def to_bytes(self) -> bytes:
-        """Serialise with safetensors: coefficients and score, bound to their eigenbasis by its digest."""
-        scalars = [self.expected, self.statistic, self.iterations, self.resolution]
-        return safetensors.numpy.save(
-            {
-                "coefficients": self.coefficients,
-                "score": self.score,
-                "scalars": np.array(scalars, dtype=np.float64),
-                "basis": np.frombuffer(self.basis.digest.encode(), dtype=np.uint8),
-            }
-        )
-
-    @classmethod
-    def from_bytes(cls, basis: Basis, body: bytes) -> KernelFit:
-        """Read what `to_bytes` wrote.
-
-        Raises
-        ------
-        StateError
-            If the bytes are no fit, or one in another eigenbasis.
-        """
-        try:
-            arrays = safetensors.numpy.load(body)
-            expected, statistic, iterations, resolution = arrays["scalars"].tolist()
-            digest = arrays["basis"].tobytes().decode()
-        except (safetensors.SafetensorError, KeyError, ValueError) as error:
-            raise StateError(f"{len(body)} bytes are no fit of a kernel model ({error})") from error
-        if digest != basis.digest:
-            raise StateError(
-                "the fit belongs to another eigenbasis: prepare with the settings that it was made with"
-            )
-        return cls(
-            basis=basis,
-            expected=expected,
-            coefficients=arrays["coefficients"],
-            score=arrays["score"],
-            statistic=statistic,
-            iterations=int(iterations),
-            resolution=resolution,
-        )
 
 
 class KernelModel:
@@ -165,9 +88,14 @@ class KernelModel:
         self.reference = reference
         self.basis = basis
         self.device = torch.device(device)
-        self._loss = LOSSES[loss]
+        self._loss = LOSSES[_known("loss", loss, LOSSES)]
         self._arrays = device_arrays(self.device)
         size = len(reference.events) * basis.size
+        _known("precision", precision, ("auto", *DTYPES))
+        if features is not None and features.shape != (len(reference.events), basis.size):
+            raise ValueError(
+                f"features of shape {features.shape} for {len(reference.events)} events and {basis.size} components"
+            )
         if precision == "auto":
             precision = "float32" if 4 * size <= MEMORY_SHARE * _memory(self.device) else "float16"
         self._dtype = DTYPES[precision]
@@ -205,6 +133,8 @@ class KernelModel:
         precision: Precision = "auto",
     ) -> KernelModel:
         """Prepare the eigenbasis of a reference and the features of its events; see `nplmon.nplm.preparation`."""
+        _known("loss", loss, LOSSES)
+        _known("precision", precision, ("auto", *DTYPES))
         basis = prepare(
             reference.events,
             reference.weights,
@@ -223,7 +153,7 @@ class KernelModel:
         """The loss that is minimised; the closed-form nulls are those of "likelihood"."""
         return self._loss.name
 
-    @property
+    @cached_property
     def features(self) -> NDArray[np.float32]:
         """Psi at the reference events, float32 (N_R, r), as the aggregation needs it."""
         if (
@@ -292,12 +222,15 @@ class KernelModel:
         >>> abs(together[1].statistic - alone.statistic) < 1e-3
         True
         """
+        chunks = [np.asarray(events) for events in chunks]
+        if start is not None and (np.shape(start) != (self.basis.size,) or not np.isfinite(start).all()):
+            raise ValueError(f"start of shape {np.shape(start)}: give {self.basis.size} finite coefficients")
         for events, lam in zip(chunks, expected, strict=True):
             check_chunk(events, lam, self.basis.mean.size)
         found: list[KernelFit] = []
         for first in range(0, len(chunks), TOGETHER):
             some = slice(first, first + TOGETHER)
-            found += self._fit(chunks[some], expected[some], tolerance, start)
+            found += self._fit(chunks[some], expected[some], tolerance, start, first)
         return found
 
     def _fit(
@@ -306,22 +239,28 @@ class KernelModel:
         expected: Sequence[float],
         tolerance: float,
         start: NDArray[np.float64] | None,
+        first: int,
     ) -> list[KernelFit]:
         problems = self._problems(chunks, expected)
         begin = None if start is None else self._arrays.place(np.repeat(start[:, None], len(chunks), axis=1))
         # Where e^f overflows on the way, the step is refused.
         minima = descend(problems, tolerance, begin)
         for k in np.flatnonzero(~minima.converged).tolist():
-            alone = refine(problems.some([k]), minima.a[:, k : k + 1], tolerance)
+            try:
+                alone = refine(problems.some([k]), minima.a[:, k : k + 1], tolerance)
+            except FitError as error:
+                raise FitError(f"chunk {first + k}: {error}") from error
             minima.a[:, k], minima.value[k] = alone.a[:, 0], alone.value[0]
             minima.steps[k] += alone.steps[0]
             minima.change[k] = alone.change[0]
         statistics = host(problems.statistic(minima.a, minima.value))
         coefficients, scores = host(minima.a), host(problems.score)
-        if not np.isfinite(statistics).all():
-            bad = int(np.flatnonzero(~np.isfinite(statistics))[0])
+        # The logistic loss does not minimise -t: far from H0 its t may be anything.
+        lost = ~(statistics >= -max(10.0, float(self.basis.size)))
+        if lost.any():
+            bad = int(np.flatnonzero(lost)[0])
             raise FitError(
-                f"t of chunk {bad} of {len(chunks)} is {statistics[bad]}: its data are beyond what this loss can fit; "
+                f"chunk {first + bad}: t is {statistics[bad]:.6g}: its data are beyond what this loss can fit; "
                 "the loss 'likelihood' bears them"
             )
         return [
@@ -378,6 +317,12 @@ class KernelModel:
         for _, kernel in self._kernel_blocks(events):
             total += kernel.sum(dim=0)
         return total @ self._projection
+
+
+def _known(what: str, value: str, choices: Iterable[str]) -> str:
+    if value not in choices:
+        raise ValueError(f"{what} {value!r}: give one of {', '.join(choices)}")
+    return value
 
 
 def device_arrays(device: torch.device) -> Arrays:

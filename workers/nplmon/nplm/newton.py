@@ -79,7 +79,7 @@ def refine(problem: Problems, a: torch.Tensor, tolerance: float) -> Minima:
         a=a,
         value=value,
         steps=np.array([step]),
-        change=np.array([FORCING * change]),
+        change=np.array([change if halvings else FORCING * change]),
         converged=np.array([True]),
     )
 
@@ -113,4 +113,9 @@ def _direction(problem: Problems, a: torch.Tensor, gradient: torch.Tensor) -> to
     hessian = torch.diag(problem.penalty.expand(size)) + problem.share * problem.reference.hessian(bend)
     for sums, b in zip(problem.data, bends, strict=True):
         hessian = hessian + sums.hessian(b)
-    return -torch.cholesky_solve(gradient, torch.linalg.cholesky(hessian))
+    try:
+        return -torch.cholesky_solve(gradient, torch.linalg.cholesky(hessian))
+    except torch.linalg.LinAlgError as error:
+        raise FitError(
+            "the Hessian has lost its rank to rounding; a larger lambda makes the fit easier"
+        ) from error

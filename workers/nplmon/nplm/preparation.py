@@ -25,6 +25,7 @@ SPAN: Final = 1e-12
 """Centres are left out whose kernel, of norm 1, is within this squared distance of the others' span."""
 
 Placement = Literal["uniform", "k-means++"]
+PLACEMENTS: Final[tuple[Placement, ...]] = ("uniform", "k-means++")
 
 
 def prepare(
@@ -81,7 +82,10 @@ def prepare(
     >>> basis.features(np.array([[1.0], [2.0]])).shape == (2, basis.size)
     True
     """
-    if not (lambda_ > 0 and centres > 0 and (sigma is None or sigma > 0) and 0 < sigma_quantile < 1):
+    if placement not in PLACEMENTS:
+        raise ValueError(f"placement {placement!r}: give one of {', '.join(PLACEMENTS)}")
+    positive = lambda_ > 0 and centres > 0 and (sigma is None or 0 < sigma < np.inf)
+    if not (positive and 0 < sigma_quantile < 1):
         raise ValueError(
             f"lambda {lambda_}, centres {centres}, sigma {sigma}, sigma_quantile {sigma_quantile}: "
             "give positive ones, and a quantile below 1"
@@ -111,8 +115,8 @@ def prepare(
         scale=scale,
         sigma=sigma,
         centres=c,
-        projection=whiten @ q[:, :r],
-        second_moment=np.ascontiguousarray(mu[:r]),
+        projection=whiten @ q[:, :r].copy(),
+        second_moment=mu[:r].copy(),
         mean_feature=(arrays.host(first) / total) @ q[:, :r],
         lambda_=lambda_,
         events=len(events),

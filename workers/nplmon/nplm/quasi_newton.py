@@ -19,8 +19,10 @@ from nplmon.nplm.problem import host
 if TYPE_CHECKING:
     from nplmon.nplm.problem import Problems
 
+HASTE: Final = 3.0
+"""A change that is smaller than the last one by this factor is believed at once."""
 MEMORY: Final = 5
-MAX_STEPS: Final = 15
+MAX_STEPS: Final = 8
 MAX_HALVINGS: Final = 5
 SUFFICIENT: Final = 1e-4
 LEAST_LEFT: Final = 0.3
@@ -79,8 +81,13 @@ def descend(problems: Problems, tolerance: float, start: torch.Tensor | None = N
     gradient = -problems.loss.score_share * problems.score
     if start is not None:
         value, gradient = problems.evaluate(a)
+        # Where 0 is the better place to begin, begin there.
+        better = value <= 0
+        found.a = a = torch.where(better, a, 0.0)
+        value = torch.where(better, value, 0.0)
+        gradient = torch.where(better, gradient, -problems.loss.score_share * problems.score)
         found.value = value.clone()
-    previous = found.change
+    previous, was_near = found.change, found.converged
     history: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
     for step in range(MAX_STEPS + 1):
         direction = -_inverse(history, problems.metric, gradient)
@@ -89,9 +96,12 @@ def descend(problems: Problems, tolerance: float, start: torch.Tensor | None = N
         size = np.maximum(1.0, 2 / problems.loss.score_share * np.abs(host(value)))
         # A step leaves about the share of itself by which the last ones shrank.
         left = change * np.clip(change / previous, LEAST_LEFT, 1.0)
-        previous = change
+        near = left <= tolerance * size
+        # Believed where the changes shrink fast; else only when it is said twice in a row.
+        sure = near & ((HASTE * change <= previous) | was_near)
+        previous, was_near = change, near
         found.change[at], found.steps[at] = left, step
-        done = (left <= tolerance * size) & (step > 0 or start is not None)
+        done = sure & (step > 0 or start is not None)
         found.converged[at[done]] = True
         # The last step is taken unseen: the quadratic model that it minimises gives the loss there.
         last = np.flatnonzero(done)
@@ -113,7 +123,7 @@ def descend(problems: Problems, tolerance: float, start: torch.Tensor | None = N
         history = [(s[:, kept], y[:, kept], rho[kept]) for s, y, rho in history[-MEMORY + 1 :]]
         history.append((moved, bent, weight))
         a, value, gradient = trial[:, mine], new_value[mine], new_gradient[:, mine]
-        previous = previous[kept]
+        previous, was_near = previous[kept], was_near[kept]
         problems, at = problems.some(kept), at[kept]
         found.a[:, at], found.value[at] = a, value
     return found

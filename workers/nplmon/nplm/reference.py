@@ -44,6 +44,7 @@ class Reference:
     weights: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "events", np.asarray(self.events))
         if self.events.ndim != 2 or not self.events.size:
             raise ValueError(
                 f"reference events of shape {self.events.shape}: give (N_R, d), neither of them 0"
@@ -59,8 +60,14 @@ class Reference:
             raise ValueError(
                 f"weights of shape {self.weights.shape} for {len(self.events)} events: give one for each"
             )
-        if not (np.isfinite(self.weights).all() and (self.weights >= 0).all() and self.weights.any()):
-            raise ValueError("weights must be finite, not negative, and not all 0")
+        good = np.isfinite(self.weights) & (self.weights >= 0)
+        if not good.all():
+            bad = int(np.argmin(good))
+            raise ValueError(
+                f"the weight of event {bad} is {self.weights[bad]}: give finite ones, not negative"
+            )
+        if not self.weights.any():
+            raise ValueError("all weights are 0: give at least one event a weight")
 
     @property
     def sum_weights(self) -> float:

@@ -342,7 +342,7 @@ def _in_eigenbasis(
             trajectory.append({kind: one.value for kind, one in _cumulative(run).items()})
     statistics = _cumulative(run)
     nulls = Nulls(basis=model.basis, mode=data.mode)
-    size, degrees = run.expected / run.chunks, statistics["t_score"].null.mean
+    size, degrees = run.expected / run.chunks, run.degrees
     reason, holds = NO_SCHEME, True
     if size < EVENTS_PER_DEGREE * degrees:
         reason, holds = TOO_SMALL.format(size=size, degrees=degrees), False

@@ -34,6 +34,8 @@ CHOSEN: Final = (
 )
 DRAWS: Final = 20_000
 BLOCK: Final = 2_000
+EQUAL: Final = 1.5
+"""Largest ratio of two chunks' expected counts up to which the joint null was seen to hold."""
 NODES: Final = 40
 
 
@@ -171,7 +173,8 @@ def minimum_p(
     Raises
     ------
     ValueError
-        If the models have different references, the runs are not of the same chunks, or one has no null.
+        If the models have different references, the runs are not of the same chunks, or one has no null, or the
+        chunks' expected counts differ by more than half.
 
     Examples
     --------
@@ -192,6 +195,11 @@ def minimum_p(
         or len({(run.mode, lam) for run, lam in zip(runs, expected, strict=True)}) != 1
     ):
         raise ValueError(f"{len(models)} models, {len(runs)} runs: give one run for each, of the same chunks")
+    if max(expected[0]) > EQUAL * min(expected[0]):
+        raise ValueError(
+            f"chunks of {min(expected[0]):.4g} to {max(expected[0]):.4g} events: the joint null is known "
+            "for nearly equal ones alone; calibrate with toys and joint_p"
+        )
     if missing := [run.uncalibrated.get(kind, "left out") for run in runs if kind not in run.statistics]:
         raise ValueError(f"{kind} has no null for {len(missing)} of the widths: {missing[0]}")
     observed = np.array([run.statistics[kind].log_p for run in runs])

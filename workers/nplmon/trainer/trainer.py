@@ -12,7 +12,8 @@ import structlog
 
 from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonitor
 from nplmon.broker.messages import Fit, expected_events
-from nplmon.nplm.kernel import KernelFit, KernelModel
+from nplmon.nplm.kernel import KernelModel
+from nplmon.nplm.kernel_fit import KernelFit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
