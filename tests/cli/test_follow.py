@@ -47,10 +47,18 @@ def test_a_file_that_is_renamed_into_place_or_was_there_is_taken_at_once(tmp_pat
     assert [path.name for path in directory.ready(0.0, time.time())] == list(names)
 
 
+COMMAND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
+from nplmon.cli import main
+main()
+"""
+
+
 def follow(service: Service, monitor: str, directory: Path) -> subprocess.Popen[str]:
     arguments = ["push", directory, "--follow", "--monitor", monitor, "--run", "r", "--chunk-size", "20"]
     return subprocess.Popen(
-        [sys.executable, "-c", "from nplmon.cli import main; main()", *map(str, arguments)],
+        [sys.executable, "-c", COMMAND, *map(str, arguments)],
         env={**os.environ, "NPLMON_URL": service.url, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
