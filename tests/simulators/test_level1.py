@@ -78,3 +78,14 @@ def test_blocks_hold_every_event_once(rng):
     assert list(level1.blocks(rng, 0)) == []
     with pytest.raises(SimulationError, match="size is 0"):
         next(level1.blocks(rng, 10, size=0))
+
+
+class Zeros(np.random.Generator):
+    """Gives the one uniform number in 2^24 that is exactly 0, each time."""
+
+    def random(self, size=None, dtype=np.float64, out=None):
+        return np.zeros(size, dtype=dtype)
+
+
+def test_a_uniform_number_of_zero_makes_no_infinite_event():
+    assert np.isfinite(level1.sample(Zeros(np.random.PCG64(1)), 100)).all()

@@ -146,7 +146,9 @@ def _events(rng: np.random.Generator, size: int, *, signal: bool) -> NDArray[np.
 
 def _jets(rng: np.random.Generator, size: int) -> _Objects:
     """Two jets that balance at a hard scale falling as its 4th power, and two softer ones from radiation."""
-    scale = np.float32(25) * rng.random((size, 1), dtype=np.float32) ** np.float32(-1 / 3)
+    # One float32 in 2^24 is 0, whose scale would be infinite.
+    uniform = np.maximum(rng.random((size, 1), dtype=np.float32), np.float32(2**-24))
+    scale = np.float32(25) * uniform ** np.float32(-1 / 3)
     spread = np.exp(rng.standard_normal((size, 2), dtype=np.float32) * _f32(0.15, 0.25))
     soft = rng.beta(1.2, 1.8, (size, 2)).astype(np.float32)
     pt = scale * np.concatenate([spread, soft], axis=1)
