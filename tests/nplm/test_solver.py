@@ -191,7 +191,7 @@ def test_a_fit_is_read_again(model: KernelModel, reference: Reference):
     again = model.read(fitted.to_bytes())
 
     assert isinstance(again, KernelFit)
-    assert np.array_equal(again.log_ratio(points), fitted.log_ratio(points))
+    np.testing.assert_allclose(again.log_ratio(points), fitted.log_ratio(points), rtol=1e-6, atol=1e-9)
     assert (again.statistic, again.expected, again.iterations) == (fitted.statistic, 210.0, fitted.iterations)
     other = KernelModel.prepare(reference, centres=200, sigma=0.8)
     with pytest.raises(StateError, match="another eigenbasis"):
