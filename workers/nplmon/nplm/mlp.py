@@ -7,21 +7,19 @@ keeps f regular. Defaults are those of the authors' one-dimensional example: fou
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
-import safetensors.numpy
 import torch
 from scipy import special
 
 from nplmon.nplm.basis import standardise
-from nplmon.nplm.errors import FitError, StateError
+from nplmon.nplm.errors import FitError
 from nplmon.nplm.model import check_chunk
-from nplmon.nplm.preparation import prepare
+from nplmon.nplm.preparation import moments
+from nplmon.nplm.saved_fit import model_digest, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,14 +68,8 @@ class MlpFit:
 
     def to_bytes(self) -> bytes:
         """Serialise with safetensors; the model's `read` reads it."""
-        arrays = {
-            "format": np.frombuffer(FORMAT.encode(), dtype=np.uint8),
-            "model": np.frombuffer(self.model.encode(), dtype=np.uint8),
-            "scalars": np.array([self.expected, self.statistic]),
-        }
-        return safetensors.numpy.save(
-            arrays | {f"layer.{k}": np.ascontiguousarray(layer) for k, layer in enumerate(self.layers)}
-        )
+        arrays = {f"layer.{k}": layer for k, layer in enumerate(self.layers)}
+        return pack(FORMAT, self.model, self.expected, self.statistic, arrays)
 
 
 class MlpModel:
@@ -142,9 +134,8 @@ class MlpModel:
         self.device = torch.device(device)
         self._clip, self._steps, self._learning_rate = clip, steps, learning_rate
         self._precision = PRECISIONS[precision]
-        # For its moments: those of a kernel model of the same reference.
-        like = prepare(reference.events, reference.weights, centres=1, sigma=1.0)
-        self.mean, self.scale = like.mean, like.scale
+        weights = np.ones(len(reference.events)) if reference.weights is None else reference.weights
+        self.mean, self.scale = moments(reference.events, weights)
         # Events of weight 0 may be anywhere: e^f there could overflow.
         used = slice(None) if reference.weights is None else reference.weights > 0
         standard = standardise(reference.events[used], self.mean, self.scale)
@@ -153,9 +144,7 @@ class MlpModel:
         self._v = self._place(v)
         self._initial = _initial([standard.shape[1], *hidden, 1], clip, seed)
         settings = [FORMAT, list(hidden), clip, steps, learning_rate, seed, precision]
-        self.digest = hashlib.sha256((reference.content_hash + json.dumps(settings)).encode()).hexdigest()[
-            :32
-        ]
+        self.digest = model_digest(reference, settings)
         """Tells apart models whose fits differ."""
 
     def fit(self, events: NDArray[np.floating], expected: float) -> MlpFit:
@@ -212,26 +201,16 @@ class MlpModel:
         StateError
             If the bytes are no such fit, or one of a model with another reference or other settings.
         """
-        try:
-            arrays = safetensors.numpy.load(body)
-            expected, statistic = arrays["scalars"].tolist()
-            form, model = arrays["format"].tobytes(), arrays["model"].tobytes().decode()
-            layers = tuple(arrays[f"layer.{k}"] for k in range(len(self._initial)))
-        except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise StateError(f"{len(body)} bytes are no fit of this network ({error})") from error
-        if form != FORMAT.encode():
-            raise StateError(f"a fit in format {form!r}: this version reads {FORMAT!r}")
-        if model != self.digest:
-            raise StateError(
-                "the fit belongs to another reference or other settings: read it with the model it is of"
-            )
+        expected, statistic, layers = unpack(
+            body, FORMAT, self.digest, "this network", [f"layer.{k}" for k in range(len(self._initial))]
+        )
         return MlpFit(
-            model=model,
+            model=self.digest,
             mean=self.mean,
             scale=self.scale,
             expected=expected,
             statistic=statistic,
-            layers=layers,
+            layers=tuple(layers),
         )
 
     def _place(self, array: NDArray[np.float64]) -> torch.Tensor:

@@ -92,7 +92,7 @@ def prepare(
         )
     v = np.ones(len(events)) if weights is None else np.asarray(weights, dtype=np.float64)
     total = float(v.sum())
-    mean, scale = _moments(events, v)
+    mean, scale = moments(events, v)
     x = standardise(events, mean, scale)
     share = None if weights is None else v / total
     if sigma is None:
@@ -160,10 +160,16 @@ def nystrom_centres(
     return x[chosen]
 
 
-def _moments(
+def moments(
     events: NDArray[np.floating], v: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted mean and standard deviation of each feature."""
+    """Give the weighted mean and standard deviation of each feature of events (N, d) with weights v (N,).
+
+    Raises
+    ------
+    ValueError
+        If a feature is constant or not finite.
+    """
     # Exact, where a rounded mean leaves a constant a deviation of 1e-17.
     spread = np.ptp(events[v > 0], axis=0)
     if not np.isfinite(spread).all():

@@ -9,20 +9,18 @@ the published alternation of Adam steps, which stops far from them and is there 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
-import safetensors.numpy
 import torch
 from scipy import optimize
 
 from nplmon.nplm.basis import gaussian_kernel, standardise
-from nplmon.nplm.errors import FitError, StateError
+from nplmon.nplm.errors import FitError
 from nplmon.nplm.model import check_chunk
 from nplmon.nplm.preparation import prepare
+from nplmon.nplm.saved_fit import model_digest, pack, unpack
 from nplmon.nplm.sparse_loss import SparseLoss
 
 if TYPE_CHECKING:
@@ -106,15 +104,8 @@ class SparkerFit:
 
     def to_bytes(self) -> bytes:
         """Serialise with safetensors; the model's `read` reads it."""
-        return safetensors.numpy.save(
-            {
-                "format": np.frombuffer(FORMAT.encode(), dtype=np.uint8),
-                "model": np.frombuffer(self.model.encode(), dtype=np.uint8),
-                "scalars": np.array([self.expected, self.statistic]),
-                "coefficients": np.ascontiguousarray(self.coefficients),
-                "locations": np.ascontiguousarray(self.locations),
-            }
-        )
+        arrays = {"coefficients": self.coefficients, "locations": self.locations}
+        return pack(FORMAT, self.model, self.expected, self.statistic, arrays)
 
 
 class SparkerModel:
@@ -219,9 +210,7 @@ class SparkerModel:
             seed,
             precision,
         ]
-        self.digest = hashlib.sha256((reference.content_hash + json.dumps(settings)).encode()).hexdigest()[
-            :32
-        ]
+        self.digest = model_digest(reference, settings)
         """Tells apart models whose fits differ."""
 
     def fit(self, events: NDArray[np.floating], expected: float) -> SparkerFit:
@@ -282,21 +271,11 @@ class SparkerModel:
         StateError
             If the bytes are no such fit, or one of a model with another reference or other settings.
         """
-        try:
-            arrays = safetensors.numpy.load(body)
-            expected, statistic = arrays["scalars"].tolist()
-            form, model = arrays["format"].tobytes(), arrays["model"].tobytes().decode()
-            coefficients, locations = arrays["coefficients"], arrays["locations"]
-        except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise StateError(f"{len(body)} bytes are no fit of a SparKer model ({error})") from error
-        if form != FORMAT.encode():
-            raise StateError(f"a fit in format {form!r}: this version reads {FORMAT!r}")
-        if model != self.digest:
-            raise StateError(
-                "the fit belongs to another reference or other settings: read it with the model it is of"
-            )
+        expected, statistic, (coefficients, locations) = unpack(
+            body, FORMAT, self.digest, "a SparKer model", ["coefficients", "locations"]
+        )
         return SparkerFit(
-            model=model,
+            model=self.digest,
             mean=self.mean,
             scale=self.scale,
             sigma=self.sigma,
