@@ -37,7 +37,7 @@ class Marginals:
         self._monitor = monitor
         self._basis = basis
         events = reference.events
-        self._weights = np.ones(len(events)) if reference.weights is None else reference.weights
+        self._weights = reference.v
         self._edges = [_edges(column) for column in events.T]
         self._bins = [_bin(column, edges) for column, edges in zip(events.T, self._edges, strict=True)]
         self._reference = self._histograms(self._weights)

@@ -133,7 +133,7 @@ def analyse(
     except (NplmError, ValueError) as error:
         raise AnalysisError(str(error)) from error
     verdicts = _verdicts(settings, run, toys)
-    v = np.ones(len(sample.events)) if sample.weights is None else sample.weights
+    v = sample.v
     with np.errstate(over="ignore"):  # a ratio that overflows makes the verdicts invalid
         effect = float(v @ np.abs(np.expm1(run.reference_log_ratio)) / v.sum())
     return Analysis(

@@ -104,17 +104,17 @@ class KernelModel:
         self._projection = self._arrays.place(basis.projection)
         self._mu = self._arrays.place(basis.second_moment)
         self._m = self._arrays.place(basis.mean_feature)
-        weights = reference.weights
-        # Events of weight 0 may be anywhere: e^f there could overflow.
-        events = reference.events if weights is None else reference.events[weights > 0]
+        used = reference.weighted()
         # Float16 has too few small numbers: psi is kept in units of its root mean square.
         scale = torch.sqrt(self._mu) if self._dtype == torch.float16 else None
         if features is None:
-            psi = self._features(events, self._dtype, scale)
+            psi = self._features(used.events, self._dtype, scale)
         else:
-            kept = torch.from_numpy(features if weights is None else features[weights > 0]).to(self.device)
+            kept = torch.from_numpy(
+                features if reference.weights is None else features[reference.weights > 0]
+            ).to(self.device)
             psi = (kept if scale is None else kept / scale).to(self._dtype)
-        v = None if weights is None else self._arrays.place(weights[weights > 0])
+        v = None if used.weights is None else self._arrays.place(used.weights)
         self._sums = Sums(psi, v, scale)
 
     @classmethod

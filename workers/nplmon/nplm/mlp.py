@@ -134,14 +134,11 @@ class MlpModel:
         self.device = torch.device(device)
         self._clip, self._steps, self._learning_rate = clip, steps, learning_rate
         self._precision = PRECISIONS[precision]
-        weights = np.ones(len(reference.events)) if reference.weights is None else reference.weights
-        self.mean, self.scale = moments(reference.events, weights)
-        # Events of weight 0 may be anywhere: e^f there could overflow.
-        used = slice(None) if reference.weights is None else reference.weights > 0
-        standard = standardise(reference.events[used], self.mean, self.scale)
+        self.mean, self.scale = moments(reference.events, reference.v)
+        used = reference.weighted()
+        standard = standardise(used.events, self.mean, self.scale)
         self._x = self._place(standard)
-        v = np.ones(len(standard)) if reference.weights is None else reference.weights[used]
-        self._v = self._place(v)
+        self._v = self._place(used.v)
         self._initial = _initial([standard.shape[1], *hidden, 1], clip, seed)
         settings = [FORMAT, list(hidden), clip, steps, learning_rate, seed, precision]
         self.digest = model_digest(reference, settings)

@@ -70,6 +70,17 @@ class Reference:
             raise ValueError("all weights are 0: give at least one event a weight")
 
     @property
+    def v(self) -> NDArray[np.float64]:
+        """The weights, float64 (N_R,): 1 for each event where none are given."""
+        return np.ones(len(self.events)) if self.weights is None else self.weights
+
+    def weighted(self) -> Reference:
+        """Leave out events of weight 0: they may be anywhere, and e^f there could overflow."""
+        if self.weights is None:
+            return self
+        return Reference(self.events[self.weights > 0], self.weights[self.weights > 0])
+
+    @property
     def sum_weights(self) -> float:
         """V, the sum of the weights."""
         return float(len(self.events)) if self.weights is None else float(self.weights.sum())

@@ -192,13 +192,11 @@ class SparkerModel:
             seed=seed,
         )
         self.mean, self.scale, self.sigma = like.mean, like.scale, like.sigma
-        # Events of weight 0 may be anywhere: e^f there could overflow.
-        used = slice(None) if reference.weights is None else reference.weights > 0
-        standard = standardise(reference.events[used], self.mean, self.scale)
+        used = reference.weighted()
+        standard = standardise(used.events, self.mean, self.scale)
         self._low, self._high = standard.min(axis=0), standard.max(axis=0)
         self._x = self._place(standard)
-        v = np.ones(len(standard)) if reference.weights is None else reference.weights[used]
-        self._v = self._place(v)
+        self._v = self._place(used.v)
         settings = [
             FORMAT,
             kernels,

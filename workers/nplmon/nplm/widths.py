@@ -203,7 +203,7 @@ def minimum_p(
     if missing := [run.uncalibrated.get(kind, "left out") for run in runs if kind not in run.statistics]:
         raise ValueError(f"{kind} has no null for {len(missing)} of the widths: {missing[0]}")
     observed = np.array([run.statistics[kind].log_p for run in runs])
-    v = np.ones(len(reference.events)) if reference.weights is None else reference.weights
+    v = reference.v
     features = [model.features for model in models]
     moment = np.block([[(left.T * (v / v.sum())) @ right for right in features] for left in features])
     mu = np.concatenate([model.basis.second_moment for model in models])
