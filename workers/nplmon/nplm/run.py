@@ -217,8 +217,7 @@ class RunData:
     @property
     def weights(self) -> NDArray[np.float64]:
         """Weights v of the reference events, float64 (N_R,)."""
-        weights = self.reference.weights
-        return np.ones(len(self.reference.events)) if weights is None else weights
+        return self.reference.v
 
     @classmethod
     def of(
