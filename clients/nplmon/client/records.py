@@ -110,11 +110,13 @@ class Statistic:
     value: float | None
     state: str
     p: float | None = None
+    p_resolution: float | None = None
     z: float | None = None
     null_mean: float | None = None
     null_deviation: float | None = None
     threshold: float | None = None
     warning_threshold: float | None = None
+    width: float | None = None
     sequence: int
     note: str = ""
 

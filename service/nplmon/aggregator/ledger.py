@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 
 from nplmon.aggregator.alarm import next_alarm
-from nplmon.aggregator.marginals import BINS, Marginals
+from nplmon.aggregator.marginals import Marginals
+from nplmon.aggregator.part import Applied, Part
 from nplmon.aggregator.state import SavedState
 from nplmon.aggregator.statistic import deciding, reported
 from nplmon.broker.messages import Alarm, Death, Fit, HistoryEntry, Snapshot, Statistic, expected_events
@@ -68,7 +69,7 @@ class Ledger:
         self._monitor = monitor
         self._prepared = prepared
         self._exposure_budget = exposure_budget
-        self._marginals = Marginals(monitor, prepared.reference, prepared.basis)
+        self._parts: tuple[Part, ...] = (Marginals(monitor, prepared.reference, prepared.basis),)
         self._aggregation = Aggregation(
             prepared.basis, prepared.features, prepared.reference.weights, monitor.mode, event_cap
         )
@@ -113,6 +114,11 @@ class Ledger:
                 f"the state of run {self.name!r} was saved for (reference, monitor epoch) {found}, "
                 f"not {wanted}: reset the run"
             )
+        if saved.parts.keys() != {part.name for part in self._parts}:
+            raise StateError(
+                f"the state of run {self.name!r} has the parts {', '.join(saved.parts)}, "
+                f"not {', '.join(part.name for part in self._parts)}: reset the run"
+            )
         if gone := [sequence for sequence in saved.kept if sequence not in payloads]:
             raise StateError(
                 f"the events of chunk number {gone[0]} of run {self.name!r} are not in the store: reset the run"
@@ -120,10 +126,10 @@ class Ledger:
         if saved.aggregation:
             kept = [self.events(payloads[sequence]) for sequence in saved.kept]
             self._aggregation.restore(saved.aggregation, kept)
+            for part in self._parts:
+                part.restore(saved.parts[part.name])
         self.sequence, self._dead, self._alarm = saved.sequence, saved.dead, saved.alarm
         self._kept, self._kept_until = list(saved.kept), saved.kept_until
-        self._marginals.counts = np.frombuffer(saved.counts).reshape(-1, BINS).copy()
-        self._marginals.sums = np.frombuffer(saved.sums).copy()
 
     def apply(self, results: list[Fit | Death], payloads: Mapping[int, bytes], at: float) -> Page:
         """Apply consecutive results and give what to save.
@@ -152,14 +158,16 @@ class Ledger:
                 history.append(self._death_entry(result, at))
                 continue
             events = self.events(payloads[receipt.sequence])
+            expected = expected_events(self._monitor, receipt)
             self._aggregation.apply(
                 np.frombuffer(result.coefficients, dtype="<f8"),
                 np.frombuffer(result.score, dtype="<f8"),
                 result.t_chunk,
-                expected_events(self._monitor, receipt),
+                expected,
                 events,
             )
-            self._marginals.add(events)
+            for part in self._parts:
+                part.add(Applied(fit=result, events=events, expected=expected))
             self._kept.append(receipt.sequence)
             if self._aggregation.frozen:
                 # Neither the events nor the models are needed any more.
@@ -231,6 +239,8 @@ class Ledger:
                 sequence=0,
                 note="the first chunk alone has more events than are kept for the exact value; t_score goes on",
             )
+        for part in self._parts:
+            statistics.update(part.statistics().items())
         return statistics, decides
 
     def _entry(self, fit: Fit, statistics: dict[str, Statistic], at: float) -> HistoryEntry:
@@ -296,14 +306,16 @@ class Ledger:
         log_ratio = np.minimum(run.log_ratio(), LARGEST_LOG_RATIO)
         weights = self._aggregation.weights
         deviation = float(weights @ np.abs(np.expm1(log_ratio))) / self._prepared.basis.sum_weights
-        return msgspec.structs.replace(
+        shown = msgspec.structs.replace(
             common,
             statistics=statistics,
             effect_size=deviation,
-            features=self._marginals.against(log_ratio, run.expected),
             ratio_form="projection" if run.frozen else "mixture",
             log_normalisation=run.log_normalisation(),
         )
+        for part in self._parts:
+            shown = part.shown(shown, run, log_ratio)
+        return shown
 
     def _state(self) -> bytes:
         return SavedState(
@@ -315,8 +327,7 @@ class Ledger:
             kept_until=self._kept_until,
             alarm=self._alarm,
             aggregation=self._aggregation.to_bytes() if self._aggregation.chunks else b"",
-            counts=self._marginals.counts.tobytes(),
-            sums=self._marginals.sums.tobytes(),
+            parts={part.name: part.to_bytes() for part in self._parts},
         ).to_bytes()
 
     def _projection(self) -> bytes:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
+from nplmon.aggregator.part import Applied, Part
 from nplmon.broker.messages import FeatureRatio
+from nplmon.nplm.errors import StateError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nplmon.broker.messages import Monitor
+    from nplmon.broker.messages import Monitor, Snapshot
+    from nplmon.nplm.aggregation import Aggregation
     from nplmon.nplm.basis import Basis
     from nplmon.nplm.reference import Reference
 
@@ -20,7 +24,7 @@ COVERED = (0.001, 0.999)
 """Quantiles of the reference between which the bins are; events outside are counted in the outermost bins."""
 
 
-class Marginals:
+class Marginals(Part):
     """Histograms of one run against its reference.
 
     Parameters
@@ -32,6 +36,8 @@ class Marginals:
     basis:
         Its eigenbasis, for means, deviations and N_eff.
     """
+
+    name = "marginals"
 
     def __init__(self, monitor: Monitor, reference: Reference, basis: Basis) -> None:
         self._monitor = monitor
@@ -47,11 +53,28 @@ class Marginals:
         self.sums = np.zeros(len(self._edges))
         """Sum over the run's events of (x - mean) / scale, float64 (d,)."""
 
-    def add(self, events: NDArray[np.float32]) -> None:
-        """Count the events (N, d) of one chunk."""
+    def add(self, chunk: Applied) -> None:
+        """Count the events of one chunk."""
+        events = chunk.events
         for j, (column, edges) in enumerate(zip(events.T, self._edges, strict=True)):
             self.counts[j] += np.bincount(_bin(column, edges), minlength=BINS)
         self.sums += ((events.astype(np.float64) - self._basis.mean) / self._basis.scale).sum(axis=0)
+
+    def to_bytes(self) -> bytes:
+        """Serialise counts and sums, float64."""
+        return self.counts.tobytes() + self.sums.tobytes()
+
+    def restore(self, body: bytes) -> None:
+        """Continue from what `to_bytes` gave."""
+        if len(body) != self.counts.nbytes + self.sums.nbytes:
+            raise StateError(f"{len(body)} bytes of marginals for {self.sums.size} features: reset the run")
+        values = np.frombuffer(body).copy()
+        self.counts = values[: self.counts.size].reshape(self.counts.shape)
+        self.sums = values[self.counts.size :]
+
+    def shown(self, snapshot: Snapshot, run: Aggregation, log_ratio: NDArray[np.float64]) -> Snapshot:
+        """Give the snapshot with the features."""
+        return msgspec.structs.replace(snapshot, features=self.against(log_ratio, run.expected))
 
     def against(self, log_ratio: NDArray[np.float64], expected: float) -> tuple[FeatureRatio, ...]:
         """Compare with the reference, scaled to the run's expected count.

@@ -8,7 +8,7 @@ import msgspec
 
 from nplmon.broker.messages import Alarm
 
-VERSION = 1
+VERSION = 2
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -32,10 +32,8 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     alarm: Alarm
     aggregation: bytes
     """`Aggregation.to_bytes()`; empty before the first applied chunk."""
-    counts: bytes
-    """Marginal counts, float64 (d, bins)."""
-    sums: bytes
-    """Sums of standardised features, float64 (d,)."""
+    parts: dict[str, bytes]
+    """What `Part.to_bytes` gave, by the part's name."""
 
     def to_bytes(self) -> bytes:
         """Encode, behind a SHA-256 of the encoding."""

@@ -12,7 +12,7 @@ import msgspec
 Mode = Literal["shape", "rate"]
 ChunkState = Literal["queued", "leased", "fitted", "applied", "dead", "superseded"]
 StatisticKind = Literal["t_chunk", "t_agg", "t_ref", "t_score", "t_sum"]
-StatisticState = Literal["closed form", "frozen", "uncalibrated", "invalid"]
+StatisticState = Literal["calibrated", "closed form", "exact", "frozen", "stopped", "uncalibrated", "invalid"]
 AlarmLevel = Literal["ok", "warning", "alarm"]
 
 
@@ -174,6 +174,8 @@ class Statistic(Message, frozen=True, kw_only=True):
     """None where it is invalid."""
     state: StatisticState
     p: float | None = None
+    p_resolution: float | None = None
+    """The smallest p that its calibration can tell; None where there is no such limit."""
     z: float | None = None
     """One-sided Gaussian significance of p, in standard deviations."""
     null_mean: float | None = None
@@ -181,6 +183,8 @@ class Statistic(Message, frozen=True, kw_only=True):
     threshold: float | None = None
     """The value at which the alarm fires at this number of chunks; None where the kind raises no alarm."""
     warning_threshold: float | None = None
+    width: float | None = None
+    """Kernel width of the value, in reference standard deviations; None where it belongs to none."""
     sequence: int
     """The last chunk that is in `value`."""
     note: str = ""
