@@ -13,6 +13,7 @@ from nplmon.broker import (
     pieces,
     runs,
     statistics,
+    toys,
     work,
 )
 from nplmon.broker.connection import BLOCK_SECONDS, SOCKET_SECONDS, block_milliseconds
@@ -70,7 +71,7 @@ def test_a_scalar_after_a_sequence_is_refused() -> None:
             raise NotImplementedError
 
 
-@pytest.mark.parametrize("room", [admission, monitors, pieces, runs, statistics, work])
+@pytest.mark.parametrize("room", [admission, monitors, pieces, runs, statistics, toys, work])
 def test_each_atomic_change_states_its_contract(room: object) -> None:
     declared = [value for value in vars(room).values() if isinstance(value, Function)]
     assert declared

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from nplmon.broker.admission import Admission
+from nplmon.broker.calibrations import Calibrations
 from nplmon.broker.connection import Connection, connect
 from nplmon.broker.leases import Leases
 from nplmon.broker.monitors import Monitors
 from nplmon.broker.references import References
 from nplmon.broker.runs import Runs
 from nplmon.broker.statistics import Statistics
+from nplmon.broker.toy_batches import ToyBatches
 from nplmon.broker.workers import Workers
 
 
@@ -23,6 +25,8 @@ class Broker:
         self.admission = Admission(connection)
         self.leases = Leases(connection)
         self.statistics = Statistics(connection)
+        self.calibrations = Calibrations(connection)
+        self.toys = ToyBatches(connection)
         self.workers = Workers(connection)
 
     @classmethod

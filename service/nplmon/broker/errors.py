@@ -8,6 +8,7 @@ BrokerError
 ├── UnknownMonitor
 ├── UnknownRun
 ├── UnknownChunk
+├── NoCalibration         nobody asked for a calibration by toys
 ├── MonitorExists
 ├── EpochMoved            the monitor was changed meanwhile
 ├── RunsOpen              a statistic must not mix two settings
@@ -68,6 +69,16 @@ class UnknownChunk(BrokerError):
     def __init__(self, monitor: str, run: str, chunk: str) -> None:
         super().__init__(f"run {run!r} of monitor {monitor!r} has no chunk {chunk!r}; send it first")
         self.monitor, self.run, self.chunk = monitor, run, chunk
+
+
+class NoCalibration(BrokerError):
+    """The monitor has no calibration by toys; its statistics use the closed form."""
+
+    def __init__(self, monitor: str) -> None:
+        super().__init__(
+            f"nobody asked for a calibration of monitor {monitor!r}; its statistics use the closed form"
+        )
+        self.monitor = monitor
 
 
 class MonitorExists(BrokerError):

@@ -200,6 +200,26 @@ class MonitorKeys:
         """Channel of saved snapshots."""
         return self._key("updates")
 
+    @property
+    def calibration(self) -> Key:
+        """Hash: the calibration by toys, what was asked for and how far it is."""
+        return self._key("calibration")
+
+    @property
+    def toys(self) -> Key:
+        """Stream of the batches of toys to run."""
+        return self._key("toys")
+
+    @property
+    def toy_batches(self) -> Key:
+        """Hash: batch -> its result."""
+        return self._key("calibration:batches")
+
+    @property
+    def toy_result(self) -> Key:
+        """Hash: piece -> what all batches were reduced to."""
+        return self._key("calibration:result")
+
     def run(self, name: str) -> RunKeys:
         """Keys of one run."""
         return RunKeys(self._key(f"run:{name}"))
@@ -216,4 +236,8 @@ class MonitorKeys:
             self.dead,
             self.aggregator,
             self.fence,
+            self.calibration,
+            self.toys,
+            self.toy_batches,
+            self.toy_result,
         ]

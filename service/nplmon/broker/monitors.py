@@ -10,6 +10,7 @@ from nplmon.broker.errors import EpochMoved, MonitorExists, RunsOpen, UnknownMon
 from nplmon.broker.keys import MONITORS, Key, MonitorKeys
 from nplmon.broker.lua import function
 from nplmon.broker.messages import Monitor
+from nplmon.broker.toys import END
 
 if TYPE_CHECKING:
     from nplmon.broker.connection import Connection
@@ -34,7 +35,9 @@ def create(*, monitor: Key, at_epoch: Key, work: Key, body: bytes) -> int:
     raise NotImplementedError
 
 
-@function("""
+@function(
+    END
+    + """
 local stored = redis.call('GET', monitor)
 if not stored then return {'unknown'} end
 if stored == body then return {'changed'} end
@@ -49,17 +52,34 @@ elseif present ~= tonumber(epoch) then
 end
 redis.call('SET', monitor, body)
 redis.call('SET', at_epoch, body)
+local state = redis.call('HGET', calibration, 'state')
+if statistical == '1' and state and state ~= 'cancelled' and state ~= 'void' then
+  end_calibration(calibration, toys, batches, result, 'void',
+    'the monitor was changed and is at epoch ' .. epoch .. '; calibrate it again')
+end
 return {'changed'}
-""")
+"""
+)
 def change(
-    *, monitor: Key, at_epoch: Key, open_runs: Key, epoch: int, statistical: int, body: bytes
+    *,
+    monitor: Key,
+    at_epoch: Key,
+    open_runs: Key,
+    calibration: Key,
+    toys: Key,
+    batches: Key,
+    result: Key,
+    epoch: int,
+    statistical: int,
+    body: bytes,
 ) -> list[Any]:
     """Replace a monitor; with `statistical` 1 this begins the epoch given.
 
-    Invariant: no run is open while the epoch moves, and epochs follow each other without gaps.
+    Invariant: no run is open while the epoch moves, and epochs follow each other without gaps. A calibration by toys
+    is void from the moment that the epoch moves.
 
-    Keys: monitor, monitor:EPOCH, open. Returns changed; unknown; moved and the present epoch; open and the
-    runs.
+    Keys: monitor, monitor:EPOCH, open, calibration, toys, batches, result. Returns changed; unknown; moved and the
+    present epoch; open and the runs.
     """
     raise NotImplementedError
 
@@ -180,6 +200,10 @@ class Monitors:
             monitor=keys.monitor,
             at_epoch=keys.at(monitor.epoch),
             open_runs=keys.open_runs,
+            calibration=keys.calibration,
+            toys=keys.toys,
+            batches=keys.toy_batches,
+            result=keys.toy_result,
             epoch=monitor.epoch,
             statistical=int(statistical),
             body=to_json(monitor),
