@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     reference_limit_mb: Megabytes = Field(
         default=1024, description="Largest body of a reference, in MB (10^6 bytes)."
     )
+    pool_limit_mb: Megabytes = Field(
+        default=1024, description="Events that the pool of one reference may hold, in MB (10^6 bytes)."
+    )
     backlog_limit: int = Field(
         default=1000,
         gt=0,

@@ -27,7 +27,9 @@ def redis_url(store: EmbeddedStore) -> str:
 
 @pytest.fixture
 def settings(redis_url: str) -> Settings:
-    return Settings(redis_url=redis_url, body_limit_mb=1, reference_limit_mb=2, backlog_limit=4)
+    return Settings(
+        redis_url=redis_url, body_limit_mb=1, reference_limit_mb=2, pool_limit_mb=1, backlog_limit=4
+    )
 
 
 @pytest.fixture

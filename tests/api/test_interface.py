@@ -95,6 +95,8 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("GET", "/v1/references", {}),
     ("GET", "/v1/references/sm", {}),
+    ("GET", "/v1/references/sm/pool", {}),
+    ("PUT", "/v1/references/sm/pool", {"content": npy(events(20)), "headers": {"Content-Type": NPY}}),
     ("POST", "/v1/monitors", {"json": {"name": "m", "reference": "sm"}}),
     ("GET", "/v1/monitors", {}),
     ("GET", "/v1/monitors/m", {}),

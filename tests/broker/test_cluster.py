@@ -50,6 +50,9 @@ async def test_the_road_of_a_chunk_needs_one_slot_at_a_time(cluster: str) -> Non
     broker = Broker.connect(cluster)
     await broker.references.put(a_reference(), b"events")
     await broker.references.put_basis("ab12", "k", b"basis")
+    assert await broker.pools.add("ab12", "ef", b"1234", events=1, limit=9)
+    assert await broker.pools.read(await broker.pools.get("ab12"), 0, 1, 4) == b"1234"
+    assert await broker.pools.trim("ab12", 1) == 0
     await broker.monitors.create(a_monitor())
     await broker.monitors.create(a_monitor("electrons"))
     for chunk in ("c1", "c2", "c3"):

@@ -54,6 +54,16 @@ def test_weights_travel_as_a_column_of_their_own(client: Client) -> None:
     assert stored.sum_weights == pytest.approx(150.0, rel=1e-6)
 
 
+def test_a_pool_is_set_aside_filled_and_looked_at(client: Client) -> None:
+    stored = client.put_reference("held", sample(200), FEATURES, ["GeV", ""], pool_share=0.25)
+    assert (stored.events, client.pool("held").events) == (150, 50)
+    added = client.add_to_pool("held", sample(30) + 1, features=["pt", "eta"])
+    assert (added.added, added.pool) == (30, client.pool("held", version=stored.hash))
+    assert client.add_to_pool("held", sample(30) + 1, features=["pt", "eta"]).added == 0
+    with pytest.raises(Invalid, match="share"):
+        client.put_reference("held", sample(200), FEATURES, pool_share=1.5)
+
+
 def test_a_monitor_is_made_changed_and_deleted(client: Client) -> None:
     client.put_reference("sample", sample(200), FEATURES, ["GeV", ""])
     made = client.create_monitor(

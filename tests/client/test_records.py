@@ -21,6 +21,7 @@ NAMES = {"Kernel": "KernelSettings"}
     "name",
     [
         "Reference",
+        "PoolSegment",
         "Kernel",
         "AlarmPolicy",
         "Monitor",

@@ -139,3 +139,15 @@ def test_refusals_come_at_once():
         scenario("expo-13").chunks(40, events=-5)
     with pytest.raises(SimulationError, match="seed is -1"):
         scenario("expo-13").chunks(40, seed=-1)
+
+
+def test_held_out_samples_share_no_event_with_reference_and_chunks():
+    """An event that was learned from, or is in the data, makes a pool unfair."""
+    made = scenario("expo-quiet")
+    samples = [made.held_out(number, 500) for number in range(3)]
+    samples += [made.reference(500), *(made.chunk(number, events=500).events for number in range(1, 4))]
+    # float32 numbers may agree by chance; whole samples do not.
+    assert len(np.unique(np.concatenate(samples))) > 3400
+    np.testing.assert_array_equal(made.held_out(2, 500), samples[2])
+    with pytest.raises(SimulationError):
+        made.held_out(-1, 500)

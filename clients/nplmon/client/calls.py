@@ -29,6 +29,8 @@ from nplmon.client.records import (
     History,
     Kernel,
     Monitor,
+    Pool,
+    PoolAdded,
     Receipt,
     Reference,
     Run,
@@ -68,6 +70,7 @@ def put_reference(
     features: Sequence[str],
     units: Sequence[str] | None = None,
     weights: ArrayLike | None = None,
+    pool_share: float | None = None,
 ) -> Call[Reference]:
     """Store a reference sample; the same content again changes nothing.
 
@@ -81,9 +84,14 @@ def put_reference(
         One name and one unit ("" for none) per column.
     weights:
         Shape (N,), >= 0.
+    pool_share:
+        Share of the events that is set aside at random as its pool, not with weights.
     """
     columns = list(features)
-    params = {"units": None if units is None else ",".join(units)}
+    params = {
+        "units": None if units is None else ",".join(units),
+        "pool": None if pool_share is None else repr(float(pool_share)),
+    }
     if weights is not None:
         table = np.asarray(events)
         events = np.column_stack([table, np.asarray(weights)])
@@ -104,6 +112,28 @@ def references() -> Call[tuple[Reference, ...]]:
 def reference(name: str) -> Call[Reference]:
     """Look up one reference."""
     return Call("GET", _path("references", name), _record(Reference))
+
+
+def add_to_pool(
+    name: str, events: ArrayLike, *, features: Sequence[str] | None = None, version: str | None = None
+) -> Call[PoolAdded]:
+    """Add events of H0, unweighted and in no fit, to the pool of a reference; the same again adds nothing.
+
+    Parameters
+    ----------
+    events:
+        Shape (N, d), or (N,) for one feature; real numbers.
+    version:
+        Hash of the reference; None: the newest version of this name.
+    """
+    params = {"features": _joined(features), "version": version}
+    path = _path("references", name, "pool")
+    return Call("PUT", path, _record(PoolAdded), params=params, body=NpyBody(events))
+
+
+def pool(name: str, *, version: str | None = None) -> Call[Pool]:
+    """Look at the pool of a reference: its segments, and what each monitor has left of it."""
+    return Call("GET", _path("references", name, "pool"), _record(Pool), params={"version": version})
 
 
 def create_monitor(

@@ -61,6 +61,8 @@ class Operations:
     put_reference = Operation(calls.put_reference)
     references = Operation(calls.references)
     reference = Operation(calls.reference)
+    add_to_pool = Operation(calls.add_to_pool)
+    pool = Operation(calls.pool)
     create_monitor = Operation(calls.create_monitor)
     monitors = Operation(calls.monitors)
     monitor = Operation(calls.monitor)

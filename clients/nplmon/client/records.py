@@ -29,6 +29,36 @@ class Reference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PoolSegment:
+    """Events of one upload to a pool; `first` counts the events of the pool before it."""
+
+    hash: str
+    first: int
+    events: int
+    added_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """The held-out events of a reference version; `left` says by monitor how many it has not used."""
+
+    reference: str
+    reference_hash: str
+    hash: str
+    events: int
+    segments: tuple[PoolSegment, ...] = ()
+    left: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolAdded:
+    """What an upload did to a pool; `added` is 0 where the same events were there."""
+
+    added: int
+    pool: Pool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Kernel:
     """Settings of the kernel model; None for `sigma` means: from `sigma_quantile`."""
 

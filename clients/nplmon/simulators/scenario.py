@@ -100,6 +100,23 @@ class Scenario:
         """
         return self.ordinary(self._generator(seed, 0), events)
 
+    def held_out(self, number: int, events: int, *, seed: int = 1) -> NDArray[np.float32]:
+        """Draw a sample of H0 that shares no event with reference, chunks or held-out samples of other numbers.
+
+        Parameters
+        ----------
+        number : int
+            From 0.
+        events : int
+        seed : int
+
+        Returns
+        -------
+        array (events, d) of float32
+        """
+        positive_count("number", number)
+        return self.ordinary(self._generator(seed, number, 1), events)
+
     def chunk(
         self,
         number: int,
@@ -186,9 +203,9 @@ class Scenario:
             for number in numbers
         )
 
-    def _generator(self, seed: int, number: int) -> np.random.Generator:
+    def _generator(self, seed: int, number: int, *use: int) -> np.random.Generator:
         positive_count("seed", seed)
-        return np.random.default_rng([seed, zlib.crc32(self.name.encode()), number])
+        return np.random.default_rng([seed, zlib.crc32(self.name.encode()), number, *use])
 
 
 def scenario(name: str) -> Scenario:

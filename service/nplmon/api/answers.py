@@ -13,6 +13,7 @@ from nplmon.broker.messages import (
     FeatureRatio,
     HistoryEntry,
     Monitor,
+    PoolSegment,
     Receipt,
     Reference,
     Run,
@@ -24,6 +25,27 @@ class ReferenceList(msgspec.Struct, frozen=True):
     """The newest version of every reference."""
 
     references: list[Reference]
+
+
+class PoolLevel(msgspec.Struct, frozen=True, kw_only=True):
+    """The pool of a reference version, and what is left of it."""
+
+    reference: str
+    reference_hash: str
+    hash: str
+    """Over the segments; "" where there is none."""
+    events: int
+    segments: tuple[PoolSegment, ...]
+    left: dict[str, int]
+    """By monitor: events that it has not used yet."""
+
+
+class PoolAdded(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upload did to a pool."""
+
+    added: int
+    """Events added; 0 where the same upload was there."""
+    pool: PoolLevel
 
 
 class MonitorList(msgspec.Struct, frozen=True):
@@ -114,6 +136,8 @@ class Readiness(msgspec.Struct, frozen=True):
 ANSWERS: tuple[type[msgspec.Struct], ...] = (
     Reference,
     ReferenceList,
+    PoolLevel,
+    PoolAdded,
     Monitor,
     MonitorList,
     Run,

@@ -15,6 +15,7 @@ from nplmon.api import (
     health,
     monitors,
     openapi,
+    pools,
     references,
     refusals,
     runs,
@@ -69,6 +70,6 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
     app.add_middleware(Durations, metrics=metrics)
     refusals.install(app)
     openapi.describe(app)
-    for part in (references, monitors, runs, chunks, statistics, density_ratio, updates, health):
+    for part in (references, pools, monitors, runs, chunks, statistics, density_ratio, updates, health):
         app.include_router(part.router)
     return app

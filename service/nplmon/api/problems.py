@@ -8,10 +8,11 @@
     │                           no-statistic
     ├── 405                     method-not-allowed
     ├── 409                     chunk-conflict, run-closed, monitor-exists, runs-open, reference-in-use
-    ├── 413                     body-too-large
+    ├── 413                     body-too-large, pool-full
     ├── 415                     content-type
     ├── 422                     features, shape, dtype, not-finite, no-events, exposure, name,
-    │                           reference-constant, reference-too-small, weights, calibration, settings
+    │                           reference-constant, reference-too-small, weights, pool, calibration,
+    │                           settings
     ├── 429                     backlog-full
     └── 503                     store-unreachable
 """
@@ -43,6 +44,7 @@ Slug = Literal[
     "runs-open",
     "reference-in-use",
     "body-too-large",
+    "pool-full",
     "content-type",
     "features",
     "shape",
@@ -54,6 +56,7 @@ Slug = Literal[
     "reference-constant",
     "reference-too-small",
     "weights",
+    "pool",
     "calibration",
     "settings",
     "backlog-full",
@@ -76,6 +79,7 @@ KINDS: dict[Slug, tuple[int, str]] = {
     "runs-open": (409, "Runs are open"),
     "reference-in-use": (409, "The reference is in use"),
     "body-too-large": (413, "The body is too large"),
+    "pool-full": (413, "The pool is full"),
     "content-type": (415, "Unsupported content type"),
     "features": (422, "Wrong features"),
     "shape": (422, "Wrong shape"),
@@ -87,6 +91,7 @@ KINDS: dict[Slug, tuple[int, str]] = {
     "reference-constant": (422, "A feature of the reference is constant"),
     "reference-too-small": (422, "The reference is too small"),
     "weights": (422, "Wrong weights"),
+    "pool": (422, "Wrong pool"),
     "calibration": (422, "No such calibration"),
     "settings": (422, "Wrong settings"),
     "backlog-full": (429, "The backlog is full"),

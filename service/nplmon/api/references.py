@@ -21,6 +21,7 @@ from nplmon.api.json_events import ReferenceBody, read_json
 from nplmon.api.names import ReferencePath, checked_features, listed
 from nplmon.api.npy import read_npy
 from nplmon.api.openapi import event_body
+from nplmon.api.pools import append, checked_share, set_aside
 from nplmon.api.problems import Problem
 from nplmon.api.tables import Float64, Table, chosen_events
 from nplmon.broker import UnknownReference
@@ -54,6 +55,9 @@ async def put_reference(
     features: FeaturesQuery = None,
     units: Annotated[str | None, Query(description="One unit per feature, comma separated.")] = None,
     weights: Annotated[str | None, Query(description="The column that holds event weights.")] = None,
+    pool: Annotated[
+        str | None, Query(description="Share of the events to set aside as a pool, at random, e.g. 0.3.")
+    ] = None,
 ) -> Answer:
     """Add a reference sample, or a new version of one."""
     kind = content_type(request)
@@ -68,19 +72,29 @@ async def put_reference(
         )
     body = await read_body(request, limit)
     size = len(body)
-    sample = await off_loop(size, _read, kind, body, listed(features), listed(units), weights)
+    names, named_units, events, values = await off_loop(
+        size, _read, kind, body, listed(features), listed(units), weights
+    )
     del body
-    reference, content = await off_loop(size, _reference, name, *sample)
+    share = checked_share(pool, weighted=values is not None)
+    aside = events[:0]
+    if share is not None:
+        seed = await off_loop(size, content_hash, names, named_units, events, values)
+        events, aside = await off_loop(size, set_aside, events, share, seed)
+    reference, content = await off_loop(size, _reference, name, names, named_units, events, values)
     try:
-        present = await context.broker.references.get(name)
+        new = (await context.broker.references.get(name)).hash != reference.hash
     except UnknownReference:
-        pass
-    else:
-        if present.hash == reference.hash:
-            return Answer(present, 200)
-    await context.broker.references.put(reference, content)
+        new = True
+    if new:
+        await context.broker.references.put(reference, content)
     # As it is stored: content that is there under another name keeps the time of its first arrival.
     reference = await context.broker.references.get(name)
+    if len(aside):
+        # Also where the reference is there: an upload cut short here is completed by repeating it.
+        await append(context, reference, aside)
+    if not new:
+        return Answer(reference, 200)
     log.info("reference added", reference=name, hash=reference.hash, events=reference.events)
     return Answer(reference, 201, headers={"Location": f"/v1/references/{name}"})
 

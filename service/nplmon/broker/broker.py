@@ -7,6 +7,7 @@ from nplmon.broker.calibrations import Calibrations
 from nplmon.broker.connection import Connection, connect
 from nplmon.broker.leases import Leases
 from nplmon.broker.monitors import Monitors
+from nplmon.broker.pools import Pools
 from nplmon.broker.references import References
 from nplmon.broker.runs import Runs
 from nplmon.broker.statistics import Statistics
@@ -20,6 +21,7 @@ class Broker:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.references = References(connection)
+        self.pools = Pools(connection)
         self.monitors = Monitors(connection)
         self.runs = Runs(connection)
         self.admission = Admission(connection)

@@ -5,6 +5,7 @@ BrokerError
 ├── StoreUnreachable      no answer: connection refused, timeout, still loading, read-only replica
 ├── StoreFull             the store refuses writes: memory or disk is full
 ├── UnknownReference
+├── PoolFull              the pool of a reference may not have so many events
 ├── UnknownMonitor
 ├── UnknownRun
 ├── UnknownChunk
@@ -44,6 +45,16 @@ class UnknownReference(BrokerError):
     def __init__(self, name: str) -> None:
         super().__init__(f"no reference {name!r}; add it first")
         self.name = name
+
+
+class PoolFull(BrokerError):
+    """The pool of a reference has no room for these events."""
+
+    def __init__(self, reference_hash: str, held: int, events: int, limit: int) -> None:
+        super().__init__(
+            f"the pool has {held} events and room for {limit}: {events} more do not fit; send fewer, or raise the limit"
+        )
+        self.reference_hash, self.held, self.events, self.limit = reference_hash, held, events, limit
 
 
 class UnknownMonitor(BrokerError):

@@ -49,6 +49,20 @@ class ReferenceKeys:
         """`Reference`, JSON."""
         return Key(f"{self.events}:meta")
 
+    @property
+    def pool(self) -> Key:
+        """List of the pool's segments, each "FIRST EVENTS HASH ADDED_AT"; only ever appended to."""
+        return Key(f"{self.events}:pool")
+
+    @property
+    def pool_known(self) -> Key:
+        """Hash: content hash of a segment -> its place in the list."""
+        return Key(f"{self.events}:pool:known")
+
+    def segment(self, hash: str) -> str:  # noqa: A002 (the field's name in every message)
+        """Prefix of a segment's pieces."""
+        return f"{self.events}:pool:{hash}"
+
     def basis(self, key: str) -> str:
         """Prefix of a prepared eigenbasis' pieces."""
         return f"{self.events}:basis:{key}"
@@ -194,6 +208,11 @@ class MonitorKeys:
     def fence(self) -> Key:
         """The last fence given."""
         return self._key("aggregator:fence")
+
+    @property
+    def positions(self) -> Key:
+        """Hash: reference hash -> events of its pool used by this monitor; outlives the monitor."""
+        return self._key("pool")
 
     @property
     def updates(self) -> str:

@@ -44,13 +44,14 @@ def _pieces(prefix: str, token: str, count: int) -> list[Key]:
     return [Key(f"{prefix}:piece:{token}:{i}") for i in range(count)]
 
 
-def _whole(prefix: str) -> Key:
+def seal_of(prefix: str) -> Key:
+    """Name what says that the value of this prefix is whole."""
     return Key(f"{prefix}:pieces")
 
 
 async def is_whole(connection: Connection, prefix: str) -> bool:
     """Say whether a value is stored completely."""
-    return bool(await connection.ask("EXISTS", _whole(prefix)))
+    return bool(await connection.ask("EXISTS", seal_of(prefix)))
 
 
 async def put(connection: Connection, prefix: str, body: bytes) -> bool:
@@ -69,7 +70,7 @@ async def put(connection: Connection, prefix: str, body: bytes) -> bool:
     keys = _pieces(prefix, token, len(parts))
     for key, part in zip(keys, parts, strict=True):
         await connection.ask("SET", key, part, "PX", milliseconds(_UPLOAD_SECONDS))
-    sealed = await seal(connection, whole=_whole(prefix), pieces=keys, token=token)
+    sealed = await seal(connection, whole=seal_of(prefix), pieces=keys, token=token)
     if sealed < 1:
         for key in keys:
             await connection.ask("UNLINK", key)
@@ -81,9 +82,38 @@ async def put(connection: Connection, prefix: str, body: bytes) -> bool:
 
 async def get(connection: Connection, prefix: str) -> bytes | None:
     """Read a value, None if it is not stored (completely)."""
-    whole = await connection.ask("GET", _whole(prefix))
+    whole = await connection.ask("GET", seal_of(prefix))
     if whole is None:
         return None
     count, token = whole.decode().split()
     parts = [await connection.ask("GET", key) for key in _pieces(prefix, token, int(count))]
     return b"".join(part or b"" for part in parts)
+
+
+async def get_range(connection: Connection, prefix: str, start: int, stop: int) -> bytes | None:
+    """Read the bytes from `start` up to `stop` of a value, from the pieces that hold them alone.
+
+    All pieces but the last have the size of the first; None if the value is not stored (completely).
+    """
+    whole = await connection.ask("GET", seal_of(prefix))
+    if whole is None:
+        return None
+    count, token = whole.decode().split()
+    keys = _pieces(prefix, token, int(count))
+    size = int(await connection.ask("STRLEN", keys[0])) or 1
+    parts = []
+    for i in range(start // size, min(len(keys), -(-stop // size))):
+        low, high = max(start - i * size, 0), min(stop - i * size, size)
+        # GETRANGE includes the last position.
+        parts.append(await connection.ask("GETRANGE", keys[i], low, high - 1))
+    return b"".join(parts)
+
+
+async def drop(connection: Connection, prefix: str) -> None:
+    """Remove a value; the seal first, so that no reader takes what is left for whole."""
+    whole = await connection.ask("GET", seal_of(prefix))
+    if whole is None:
+        return
+    count, token = whole.decode().split()
+    for key in (seal_of(prefix), *_pieces(prefix, token, int(count))):
+        await connection.ask("UNLINK", key)

@@ -9,7 +9,21 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from nplmon.cli import analyse, dead, demo, monitor, push, reference, roles, run, simulate, status, up, watch
+from nplmon.cli import (
+    analyse,
+    dead,
+    demo,
+    monitor,
+    pool,
+    push,
+    reference,
+    roles,
+    run,
+    simulate,
+    status,
+    up,
+    watch,
+)
 from nplmon.cli.failure import debugging, explain
 
 __all__ = ["app", "main"]
@@ -38,7 +52,7 @@ def _nplmon(
 ) -> None: ...
 
 
-for part in (demo, up, roles, reference, monitor, run, push, simulate, status, watch, dead, analyse):
+for part in (demo, up, roles, reference, pool, monitor, run, push, simulate, status, watch, dead, analyse):
     part.register(app)
 
 

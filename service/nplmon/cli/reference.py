@@ -13,6 +13,9 @@ from nplmon.cli.output import number, print_fields, print_json, print_table, whe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from nplmon.client import Reference
     from nplmon.client.files import Table
 
@@ -43,23 +46,22 @@ def add(
     weights: Annotated[
         str | None, typer.Option("--weights", help="The column that holds event weights.")
     ] = None,
+    pool_share: Annotated[
+        float | None,
+        typer.Option(
+            "--pool-share", help="Share of the events to set aside at random as the pool, e.g. 0.3."
+        ),
+    ] = None,
     as_json: Json = False,
     url: Url = None,
 ) -> None:
     """Add a reference sample, or a new version of one, from files."""
-    import numpy as np
-
-    from nplmon.client import FileError
-    from nplmon.client.files import open_table, pieces
+    from nplmon.client.files import open_table
 
     tables = [open_table(file) for file in files]
     names = _features(tables, listed(features), weights)
     columns = names if weights is None else [*names, weights]
-    blocks = [piece.events for piece in pieces(tables, 1 << 18, columns)]
-    if not blocks:
-        raise FileError(f"{', '.join(files)}: no events; a reference needs at least 100")
-    events = np.concatenate(blocks)
-    del blocks
+    events = whole(tables, columns, "a reference needs at least 100")
     with connect(url, deadline=UPLOAD_SECONDS) as client:
         reference = client.put_reference(
             name,
@@ -67,6 +69,7 @@ def add(
             names,
             units=listed(units),
             weights=None if weights is None else events[:, -1],
+            pool_share=pool_share,
         )
     if as_json:
         print_json(reference)
@@ -96,6 +99,19 @@ def show(name: Name, *, as_json: Json = False, url: Url = None) -> None:
         print_json(reference)
     else:
         _print(reference)
+
+
+def whole(tables: Sequence[Table], columns: Sequence[str] | None, need: str) -> NDArray[np.floating]:
+    """Read all events of files, (N, d); `need` says what is missing where there is none."""
+    import numpy as np
+
+    from nplmon.client import FileError
+    from nplmon.client.files import pieces
+
+    blocks = [piece.events for piece in pieces(tables, 1 << 18, columns)]
+    if not blocks:
+        raise FileError(f"{', '.join(str(table.source) for table in tables)}: no events; {need}")
+    return np.concatenate(blocks)
 
 
 def _features(tables: Sequence[Table], wanted: list[str] | None, weights: str | None) -> list[str]:
