@@ -165,19 +165,20 @@ def test_equal_chunks_average_to_one_of_them(mode: Mode):
 def null_means(mode: Mode, chunks: Sequence[Chunk]) -> dict[str, float]:
     """Give the expectation of each quadratic form in the chunks' scores, from their full covariance.
 
-    With c_k the score of chunk k: cov(c_k, c_l) = delta_kl lam_k C + lam_k lam_l C / N_eff, where C is diag(mu), in
-    mode "shape" less m m'; and the estimates are c_k / (lam_k mu + Lam_k).
+    With c_k the score of chunk k: cov(c_k, c_l) = delta_kl lam_k C + lam_k lam_l S / N_eff, where S is diag(mu) - m m'
+    and C the same in mode "shape", diag(mu) in mode "rate"; and the estimates are c_k / (lam_k mu + Lam_k).
     """
     basis, *_ = problem(mode)
     mu, m = basis.second_moment, basis.mean_feature
-    c = mu - (m**2 if mode == "shape" else 0.0)
+    of_means = mu - m**2
+    c = of_means if mode == "shape" else mu
     lam = np.array([chunk.expected for chunk in chunks])
     curvature = lam[:, None] * mu + basis.lambda_ * (4_000 + np.array([[len(x.events)] for x in chunks]))
     gain = lam[:, None] / lam.sum() / curvature
-    cov = np.diag(lam) + np.outer(lam, lam) / basis.effective_events
-    aa = np.einsum("kj,kl,lj->j", gain, cov, gain) * c
-    ca = np.einsum("kl,lj->j", cov, gain) * c
-    each = np.diag(cov)[:, None] * c * (2 / curvature - lam[:, None] * mu / curvature**2)
+    cov = np.diag(lam)[..., None] * c + np.outer(lam, lam)[..., None] * of_means / basis.effective_events
+    aa = np.einsum("kj,klj,lj->j", gain, cov, gain)
+    ca = np.einsum("klj,lj->j", cov, gain)
+    each = np.einsum("kkj->kj", cov) * (2 / curvature - lam[:, None] * mu / curvature**2)
     return {
         "t_agg": float(np.sum(2 * ca - lam.sum() * mu * aa)),
         "t_score": float(np.sum(2 * ca - lam.sum() * mu * aa)),

@@ -82,7 +82,7 @@ def test_noise_falls_as_events_come():
     def noise(expected: float) -> float:
         flat = np.zeros(50_000)
         one = effect_size(
-            basis, features, flat + 1, flat, mode="rate", expected=expected, h=h, h_squared=h**2
+            basis, features, flat + 1, flat, mode="shape", expected=expected, h=h, h_squared=h**2
         )
         return one.null_mean
 
@@ -105,8 +105,9 @@ def test_the_closed_form_is_that_of_gaussian_coefficients(mode: Mode):
     flat = np.zeros(4_000)
     found = effect_size(basis, features, flat + 1, flat, mode=mode, expected=900.0, h=h, h_squared=h**2)
     mu, m = basis.second_moment, basis.mean_feature
-    covariance = np.diag(mu) - (np.outer(m, m) if mode == "shape" else 0)
-    covariance = covariance * np.outer(h / mu, h / mu) * (1 + 900 / 4_000) / 900
+    of_means = np.diag(mu) - np.outer(m, m)
+    covariance = (of_means if mode == "shape" else np.diag(mu)) + of_means * 900 / 4_000
+    covariance = covariance * np.outer(h / mu, h / mu) / 900
     f = features @ rng.multivariate_normal(np.zeros(mu.size), covariance, size=2_000).T
     draws = np.abs(f - (f.mean(axis=0) if mode == "shape" else 0)).mean(axis=0)
 

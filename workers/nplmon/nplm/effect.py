@@ -5,10 +5,11 @@ With many events a harmless difference is significant, and with few a learned ra
 :math:`\bar r - 1` is to first order Gaussian at each point, with the variance
 
 .. math:: \sigma^2(x) = \Lambda^{-1} \left[ \sum_j w_j \psi_j^2 / \mu_j -
-          \Big( \sum_j \sqrt{w_j} \, m_j \psi_j / \mu_j \Big)^2 \right], \qquad
+          \Big( \sum_j \sqrt{u_j} \, m_j \psi_j / \mu_j \Big)^2 \right], \qquad
           w = \langle h^2 \rangle + \langle h \rangle^2 \Lambda / N_{eff}
 
-of which the second term belongs to mode "shape", where psi - m stands for psi, since the ratio's mean is 1. So
+with u = w in mode "shape", where psi - m stands for psi, since the ratio's mean is 1, and the second term of w, the
+reference's error, in mode "rate". So
 :math:`E_0 = V^{-1} \sum_R v \sqrt{2 / \pi} \, \sigma`. numpy and scipy only.
 """
 
@@ -103,15 +104,14 @@ def effect_size(
         value = float(weights @ np.abs(np.expm1(log_ratio))) / basis.sum_weights
     component = Nulls(basis=basis, mode=mode).divergence_weights(expected, h, h_squared)
     scale = np.sqrt(component / (expected * basis.second_moment))
-    q = basis.mean_feature / np.sqrt(basis.second_moment)
+    shared = component if mode == "shape" else component - h_squared
+    q = basis.mean_feature * np.sqrt(shared / (component * basis.second_moment))
 
     def noise(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Give v, standardised psi and its part along q, for about `count` reference events."""
         rows = slice(None, None, max(1, len(weights) // count))
         psi = features[rows].astype(np.float64)
-        if mode == "rate":
-            return weights[rows], psi * scale, np.zeros(len(psi))
-        scaled = (psi - basis.mean_feature) * scale
+        scaled = (psi - basis.mean_feature if mode == "shape" else psi) * scale
         return weights[rows], scaled, scaled @ q
 
     v, psi, along = noise(MEAN_SAMPLE)

@@ -177,9 +177,12 @@ def significance(log_p: float) -> float:
 class Nulls:
     """The nulls of all statistics of a run at one point, from the reference eigenbasis.
 
-    The finite reference enters through the exposure: all chunks share the sampling error of the reference, which
-    multiplies the variance of the cumulative score by 1 + Lambda / N_eff. In mode "shape" the score's covariance is
-    lam (diag(mu) - m m'), because the count is conditioned on.
+    The finite reference enters through the exposure: all chunks share the sampling error of the reference's means, of
+    covariance (diag(mu) - m m') / N_eff. The events themselves add lam (diag(mu) - m m') to the score's in mode "shape",
+    where the count is conditioned on, and lam diag(mu) in mode "rate", where it is Poisson: a run's score has
+
+    - "shape":  Lambda (1 + Lambda / N_eff) (diag(mu) - m m'),
+    - "rate":   Lambda (1 + Lambda / N_eff) diag(mu) - Lambda^2 / N_eff m m'.
 
     Attributes
     ----------
@@ -212,7 +215,7 @@ class Nulls:
         .. math:: a_+ + a_- = w_j, \qquad
                   a_+ a_- = -(1 + \Lambda / N_{eff}) (\langle h^2 \rangle - \langle h \rangle^2)
 
-        In mode "shape" the two are taken to be dependent on other components like one; the mean stays exact.
+        The two are taken to depend on other components through m like one; the mean stays exact.
 
         Parameters
         ----------
@@ -224,10 +227,9 @@ class Nulls:
         weights = self.component_weights(expected, h, h_squared)
         split = (1 + self._exposure(expected)) * np.maximum(h_squared - h**2, 0.0)
         positive = (weights + np.sqrt(weights**2 + 4 * split)) / 2
-        whole = self._sum(positive)
-        negative = -split / positive
-        if self.mode == "shape":
-            negative *= 1 - self.basis.mean_feature**2 / self.basis.second_moment
+        share = self._dependent(weights, self._exposure(expected) * (2 * h - h**2))
+        whole = self._sum(positive, share)
+        negative = -split / positive * (1 - share * self.basis.mean_feature**2 / self.basis.second_moment)
         total, squares = float(negative.sum()), float(negative @ negative)
         if -total < NEGLIGIBLE * whole.weights.max():
             return whole
@@ -240,14 +242,15 @@ class Nulls:
     def component_weights(
         self, expected: float, h: NDArray[np.float64], h_squared: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Weights of t_agg in the components Z_j, before those of mode "shape" are told to be dependent."""
+        """Weights of t_agg in the components Z_j, before these are told to be dependent."""
         return 2 * h - h_squared + self._exposure(expected) * (2 * h - h**2)
 
     def divergence(
         self, expected: float, h: NDArray[np.float64], h_squared: NDArray[np.float64]
     ) -> ChiSquareSum:
         r"""Null of t_ref: the same with the learned ratio's divergence from 1, :math:`\langle h^2 \rangle`."""
-        return self._sum(self.divergence_weights(expected, h, h_squared))
+        weights = self.divergence_weights(expected, h, h_squared)
+        return self._sum(weights, self._dependent(weights, self._exposure(expected) * h**2))
 
     def divergence_weights(
         self, expected: float, h: NDArray[np.float64], h_squared: NDArray[np.float64]
@@ -275,10 +278,11 @@ class Nulls:
             The plain sum of s_kj = 2 h_kj - h_kj^2 over the chunks, float64 (r,).
         """
         mean = shrinkage / chunks
-        shared = self._sum(mean + self._exposure(expected) * (2 * h - h_squared))
+        error = self._exposure(expected) * (2 * h - h_squared)
+        shared = self._sum(mean + error, self._dependent(mean + error, error))
         if chunks == 1:
             return shared
-        single = self._sum(mean)
+        single = self._sum(mean, self._dependent(mean, np.zeros_like(mean)))
         return ChiSquareSum(
             np.concatenate([single.weights, shared.weights]),
             np.concatenate([(chunks - 1) * single.degrees, shared.degrees]),
@@ -287,9 +291,12 @@ class Nulls:
     def _exposure(self, expected: float) -> float:
         return expected / self.basis.effective_events
 
-    def _sum(self, s: NDArray[np.float64]) -> ChiSquareSum:
-        if self.mode == "shape":
-            m = self.basis.mean_feature * np.sqrt(s / self.basis.second_moment)
-            s = np.asarray(linalg.eigvalsh(np.diag(s) - np.outer(m, m)), dtype=np.float64)
+    def _dependent(self, weights: NDArray[np.float64], shared: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give the share of each weight that depends on other components: all, or the reference's error alone."""
+        return np.ones_like(weights) if self.mode == "shape" else shared / weights
+
+    def _sum(self, weights: NDArray[np.float64], share: NDArray[np.float64]) -> ChiSquareSum:
+        q = self.basis.mean_feature * np.sqrt(share * weights / self.basis.second_moment)
+        s = np.asarray(linalg.eigvalsh(np.diag(weights) - np.outer(q, q)), dtype=np.float64)
         s = s[s > NEGLIGIBLE * s.max()]
         return ChiSquareSum(s, np.ones_like(s))

@@ -1,10 +1,11 @@
 r"""Trajectories of t_score under H0 in closed form: whole runs of toys without an event and without a fit.
 
 In the quadratic regime the scores of chunks are Gaussian with a known covariance (ours). With
-:math:`q_j = m_j / \sqrt{\mu_j}` and S = 1 in mode "rate", 1 - q q' in mode "shape", where the count is conditioned on,
+:math:`q_j = m_j / \sqrt{\mu_j}`, S = 1 - q q', and S in place of T in mode "shape", where the count is conditioned on,
+1 in mode "rate",
 
 .. math:: c_{kj} / \sqrt{\mu_j} = x_{kj}, \qquad
-          x_k = \sqrt{\lambda_k} \, S^{1/2} g_k - \frac{\lambda_k}{\sqrt{N_{eff}}} S^{1/2} g_0
+          x_k = \sqrt{\lambda_k} \, T^{1/2} g_k - \frac{\lambda_k}{\sqrt{N_{eff}}} S^{1/2} g_0
 
 with independent standard normal vectors g: one for each chunk, and :math:`g_0`, the reference's own error, which all
 chunks of a run share. With the sums :math:`X = \sum_k x_k` and :math:`Y_j = \sum_k h_{kj} x_{kj}`,
@@ -76,14 +77,14 @@ def null_trajectories(
         raise ValueError(f"{toys} toys: give at least one")
     h = _shrinkage(basis, lam)
     total = np.cumsum(lam)
-    q = basis.mean_feature / np.sqrt(basis.second_moment) if mode == "shape" else np.zeros(basis.size)
+    q = basis.mean_feature / np.sqrt(basis.second_moment)
     norm = float(q @ q)
     # The root of 1 - q q' is 1 - pull q q'; rounding may bring |q| above 1, which is its bound.
     pull = (1 - max(0.0, 1 - norm) ** 0.5) / norm if norm > 0 else 0.0
 
-    def vectors(count: int) -> NDArray[np.float64]:
+    def vectors(count: int, *, centred: bool) -> NDArray[np.float64]:
         g = rng.standard_normal((count, basis.size))
-        if pull:
+        if centred:
             g -= np.outer(g @ (pull * q), q)
         return g
 
@@ -92,10 +93,10 @@ def null_trajectories(
     for first in range(0, toys, step):
         rows = slice(first, min(first + step, toys))
         count = rows.stop - first
-        shared = vectors(count) / basis.effective_events**0.5
+        shared = vectors(count, centred=True) / basis.effective_events**0.5
         x, y = np.zeros((2, count, basis.size))
         for k in range(lam.size):
-            score = vectors(count)
+            score = vectors(count, centred=mode == "shape")
             score *= lam[k] ** 0.5
             score -= lam[k] * shared
             x += score
@@ -115,15 +116,15 @@ def null_sequence(basis: Basis, mode: Mode, expected: Sequence[float]) -> list[C
     """
     lam = _counts(expected)
     nulls = Nulls(basis=basis, mode=mode)
-    if np.ptp(lam) == 0:
+    if np.ptp(lam) == 0 and mode == "shape":
         # For equal chunks all are one, scaled by the exposure: one diagonalisation serves.
         one = nulls.chunk(float(lam[0]))
         exposure = 1 + np.cumsum(lam) / basis.effective_events
         return [ChiSquareSum(one.weights * (e / exposure[0]), one.degrees) for e in exposure]
-    return list(_unequal(nulls, lam))
+    return list(_one_by_one(nulls, lam))
 
 
-def _unequal(nulls: Nulls, lam: NDArray[np.float64]) -> Iterator[ChiSquareSum]:
+def _one_by_one(nulls: Nulls, lam: NDArray[np.float64]) -> Iterator[ChiSquareSum]:
     h = _shrinkage(nulls.basis, lam)
     total, first, second = 0.0, np.zeros(h.shape[1]), np.zeros(h.shape[1])
     for k in range(lam.size):

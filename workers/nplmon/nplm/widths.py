@@ -207,9 +207,10 @@ def minimum_p(
     features = [model.features for model in models]
     moment = np.block([[(left.T * (v / v.sum())) @ right for right in features] for left in features])
     mu = np.concatenate([model.basis.second_moment for model in models])
-    if runs[0].mode == "shape":
-        mean = np.concatenate([model.basis.mean_feature for model in models])
-        moment -= np.outer(mean, mean)
+    mean = np.concatenate([model.basis.mean_feature for model in models])
+    exposure = runs[0].exposure_ratio
+    # In mode "rate" the reference's share of the variance alone is that of means: see `Nulls`.
+    moment -= (1.0 if runs[0].mode == "shape" else exposure / (1 + exposure)) * np.outer(mean, mean)
     value, vector = np.linalg.eigh(moment / np.sqrt(np.outer(mu, mu)))
     root = vector * np.sqrt(np.maximum(value, 0))
     weights = [_weights(model, run, expected[0]) for model, run in zip(models, runs, strict=True)]
@@ -227,7 +228,7 @@ def minimum_p(
 
 
 def _weights(model: KernelFamily, run: RunResult, expected: Sequence[float]) -> NDArray[np.float64]:
-    """Give the weights s_j of a run before the constraint of mode "shape"."""
+    """Give the weights s_j of a run before the components are told to be dependent."""
     lam = np.array(expected)
     penalty = model.basis.lambda_ * (model.basis.events + lam)
     h = lam[:, None] * model.basis.second_moment
