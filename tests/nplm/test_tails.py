@@ -54,7 +54,7 @@ def eigenvalues(form: NDArray[np.float64], covariance: NDArray[np.float64]) -> N
 
 
 def exact_weights(basis: Basis, kind: str, mode: Mode, sizes: tuple[float, ...]) -> NDArray[np.float64]:
-    """Eigenvalues of the statistic as a form in the sums X of the scores and Y of h times the scores, without a shortcut.
+    """Eigenvalues of the statistic as a form in the sums X of scores and Y of h times scores, without a shortcut.
 
     The events' part of the scores has the covariance lam (1 - q q') in mode "shape" and lam in mode "rate"; that of the
     reference's means is lam^2 / N_eff (1 - q q') in both. t_sum is a form in the scores of all chunks.
@@ -113,7 +113,7 @@ def test_the_independent_way_is_right(degrees: int, p: float):
 @pytest.mark.parametrize("mode", ["shape", "rate"])
 @pytest.mark.parametrize("name", ["exponential", "three features, weighted"])
 def test_tails_of_t_score(name: str, mode: Mode, sizes: tuple[float, ...]):
-    """To 1e-3 relative down to 1e-9, the first term of t_agg too; only the dependence of unequal sizes on m is simplified.
+    """To 1e-3 relative down to 1e-9, the first order of t_agg too; what unequal sizes depend on m is simplified.
 
     Were the reference's count taken to fluctuate in mode "rate", the mean would be off by q q Lambda / N_eff.
     """

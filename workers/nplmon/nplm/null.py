@@ -178,8 +178,8 @@ class Nulls:
     """The nulls of all statistics of a run at one point, from the reference eigenbasis.
 
     The finite reference enters through the exposure: all chunks share the sampling error of the reference's means, of
-    covariance (diag(mu) - m m') / N_eff. The events themselves add lam (diag(mu) - m m') to the score's in mode "shape",
-    where the count is conditioned on, and lam diag(mu) in mode "rate", where it is Poisson: a run's score has
+    covariance (diag(mu) - m m') / N_eff. The events themselves add lam (diag(mu) - m m') to the score's in mode
+    "shape", where the count is conditioned on, and lam diag(mu) in mode "rate", where it is Poisson: a run's score has
 
     - "shape":  Lambda (1 + Lambda / N_eff) (diag(mu) - m m'),
     - "rate":   Lambda (1 + Lambda / N_eff) diag(mu) - Lambda^2 / N_eff m m'.
