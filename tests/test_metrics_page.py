@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric
 from nplmon.aggregator.metrics import KINDS, AggregatorMetrics
 from nplmon.api import create_app
 from nplmon.broker import Backlog, Broker
-from nplmon.broker.messages import HistoryEntry, Snapshot, Statistic
+from nplmon.broker.messages import EffectSize, HistoryEntry, Snapshot, Statistic
 from nplmon.settings import Settings
 from nplmon.trainer.metrics import TrainerMetrics
 
@@ -67,6 +67,7 @@ def aggregator(registry: CollectorRegistry) -> None:
             expected=1.0,
             exposure_ratio=0.1,
             statistics=statistics,
+            effect_size=EffectSize(value=0.1, null_mean=0.02, null_deviation=0.01, excess=0.08),
             updated_at=1.0,
             last_accepted_at=1.0,
         )

@@ -22,6 +22,7 @@ from tests.aggregator.samples import (
 )
 
 from nplmon.aggregator.ledger import Ledger, Page
+from nplmon.aggregator.overflow import LARGEST_RATIO
 from nplmon.aggregator.state import SavedState
 from nplmon.broker.encoding import from_json, to_json
 from nplmon.broker.messages import AlarmPolicy, Death, Fit, Snapshot
@@ -206,8 +207,14 @@ def test_an_overflow_is_invalid_and_is_still_an_alarm() -> None:
     assert (page.snapshot.alarm.level, page.snapshot.alarm.kind) == ("alarm", "t_score")
     # JSON has no infinity: what is written must be read again, and in full.
     assert from_json(to_json(page.snapshot), Snapshot) == page.snapshot
-    assert page.snapshot.effect_size > 1e100
-    assert max(page.snapshot.features[0].learned) > 1e100
+    size = page.snapshot.effect_size
+    assert size is not None
+    assert (size.value, size.excess) == (None, None)
+    assert "overflows" in size.note
+    for feature in page.snapshot.features:
+        assert None in feature.learned
+        assert feature.contribution is None
+        assert max(one for one in feature.learned if one is not None) <= LARGEST_RATIO
     other = a_ledger(a_monitor(mode="rate", rate=float(EVENTS)))
     saved = SavedState.from_bytes(page.state)
     other.restore(saved, payloads(saved.kept))

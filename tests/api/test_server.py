@@ -23,10 +23,12 @@ from tests.api.workers import Workers
 from nplmon.api.server import masked, serve
 from nplmon.broker import Broker
 from nplmon.broker.embedded import EmbeddedStore
-from nplmon.broker.messages import Alarm
+from nplmon.broker.messages import Alarm, EffectSize
 from nplmon.settings import Settings
 
 pytestmark = pytest.mark.anyio
+
+EFFECT = EffectSize(value=0.25, null_mean=0.1, null_deviation=0.05, excess=0.15)
 
 PROGRAM = "from nplmon.api import serve; from nplmon.settings import Settings; serve(Settings())"
 
@@ -114,10 +116,15 @@ async def test_snapshots_are_sent_as_they_change(
 ) -> None:
     await push(client)
     await workers.finish()
-    await workers.apply(effect_size=0.5)
+    await workers.apply(effect_size=EFFECT)
     async with following(client) as event:
         number, kind, snapshot = await event()
-        assert (number, kind, snapshot["sequence"], snapshot["effect_size"]) == ("1", "statistic", 1, 0.5)
+        assert (number, kind, snapshot["sequence"], snapshot["effect_size"]["value"]) == (
+            "1",
+            "statistic",
+            1,
+            0.25,
+        )
         assert "features" not in snapshot
         await push(client, 2)
         await workers.finish()

@@ -16,9 +16,11 @@ from tests.api.workers import Workers
 
 from nplmon.api.statistics import thinned
 from nplmon.broker import Broker
-from nplmon.broker.messages import HistoryEntry, Statistic, Worker
+from nplmon.broker.messages import EffectSize, HistoryEntry, Statistic, Worker
 
 pytestmark = pytest.mark.anyio
+
+EFFECT = EffectSize(value=0.25, null_mean=0.1, null_deviation=0.05, excess=0.15)
 
 
 async def applied(push: Push, workers: Workers, values: list[float], **members: Any) -> None:
@@ -52,11 +54,11 @@ async def test_statistic(client: httpx.AsyncClient, push: Push, workers: Workers
             10,
         )
     await workers.finish()
-    await workers.apply(effect_size=0.25)
+    await workers.apply(effect_size=EFFECT)
     await push(npy(events(5, 7)))
     now = (await client.get("/v1/monitors/m/statistic?run=r")).json()
     assert (now["pending"], now["trainers"], now["run"]["applied"]) == (1, 2, 1)
-    assert (now["snapshot"]["sequence"], now["snapshot"]["effect_size"]) == (1, 0.25)
+    assert (now["snapshot"]["sequence"], now["snapshot"]["effect_size"]["value"]) == (1, 0.25)
     ready = await client.get("/readyz")
     assert ready.json() == {"ready": True, "store": "ok", "trainers": 2, "aggregators": 1}
 

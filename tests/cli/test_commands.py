@@ -139,6 +139,8 @@ def test_a_status_says_everything_in_words(
     said = nplmon("status", monitor, "--run", "r").out
     for words in ("ALARM since chunk 2 (c2)", "p_2 = 1.5e-07 <= 0.0017", "3 ± 1.25", "9.5", "5.12", "10 ("):
         assert words in said
+    assert "0.02, of which noise makes 0.01 ± 0.003: an excess of 0.01" in said
+    assert "0.1 to 0.3" in said  # the shift's interval
     as_json = json.loads(nplmon("status", monitor, "--json").out)
     assert as_json["snapshot"]["statistics"]["t_agg"]["value"] == 12.0
     assert as_json["run"]["name"] == "r"

@@ -19,7 +19,7 @@ import uvicorn
 from nplmon.api.app import create_app
 from nplmon.broker import Broker
 from nplmon.broker.embedded import EmbeddedStore
-from nplmon.broker.messages import Alarm, FeatureRatio, HistoryEntry, Receipt, Snapshot, Statistic
+from nplmon.broker.messages import Alarm, EffectSize, FeatureRatio, HistoryEntry, Receipt, Snapshot, Statistic
 from nplmon.client import Client
 from nplmon.settings import Settings
 
@@ -94,8 +94,10 @@ class Service:
             reference=(3.5, 3.5),
             reference_error=(0.1, 0.1),
             learned=(0.9, 1.1),
-            shift=0.1,
+            shift=0.2,
             shift_error=0.05,
+            shift_low=0.1,
+            shift_high=0.3,
         )
         snapshot = Snapshot(
             monitor=monitor,
@@ -110,7 +112,7 @@ class Service:
             expected=float(sum(receipt.events for receipt in receipts)),
             exposure_ratio=0.05,
             statistics={"t_agg": statistic},
-            effect_size=0.02,
+            effect_size=EffectSize(value=0.02, null_mean=0.01, null_deviation=0.003, excess=0.01),
             alarm=alarm or Alarm(),
             features=(feature,),
             updated_at=time.time() if updated_at is None else updated_at,

@@ -29,6 +29,7 @@ NAMES = {"Kernel": "KernelSettings"}
         "Receipt",
         "Statistic",
         "Alarm",
+        "EffectSize",
         "FeatureRatio",
         "Snapshot",
         "HistoryEntry",

@@ -165,7 +165,11 @@ class Alarm:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureRatio:
-    """Data, reference and learned density ratio in the bins of one feature."""
+    """Data, reference and learned density ratio in the bins of one feature.
+
+    `contribution` is the divergence of the learned ratio, beside what noise makes of it; `rank` 1 is the feature
+    whose contribution exceeds that of noise most. What overflows is None.
+    """
 
     name: str
     unit: str
@@ -173,9 +177,26 @@ class FeatureRatio:
     data: tuple[float, ...]
     reference: tuple[float, ...]
     reference_error: tuple[float, ...]
-    learned: tuple[float, ...]
+    learned: tuple[float | None, ...]
     shift: float
-    shift_error: float
+    shift_error: float | None = None
+    shift_low: float | None = None
+    shift_high: float | None = None
+    contribution: float | None = None
+    contribution_null_mean: float = 0.0
+    contribution_null_deviation: float = 0.0
+    rank: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class EffectSize:
+    """Reference mean of |averaged density ratio - 1|, beside what noise makes of it; None where it overflows."""
+
+    value: float | None
+    null_mean: float
+    null_deviation: float
+    excess: float | None
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +215,7 @@ class Snapshot:
     expected: float
     exposure_ratio: float
     statistics: dict[str, Statistic] = field(default_factory=dict)
-    effect_size: float = 0.0
+    effect_size: EffectSize | None = None
     alarm: Alarm = field(default_factory=Alarm)
     features: tuple[FeatureRatio, ...] = ()
     ratio_form: str = "mixture"

@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 
 from nplmon.aggregator.alarm import next_alarm
+from nplmon.aggregator.binning import Binning
+from nplmon.aggregator.effect import Effect
 from nplmon.aggregator.marginals import Marginals
 from nplmon.aggregator.part import Applied, Part
 from nplmon.aggregator.state import SavedState
@@ -69,7 +71,8 @@ class Ledger:
         self._monitor = monitor
         self._prepared = prepared
         self._exposure_budget = exposure_budget
-        self._parts: tuple[Part, ...] = (Marginals(monitor, prepared.reference, prepared.basis),)
+        binning = Binning(prepared.reference)
+        self._parts: tuple[Part, ...] = (Effect(), Marginals(monitor, prepared, binning))
         self._aggregation = Aggregation(
             prepared.basis, prepared.features, prepared.reference.weights, monitor.mode, event_cap
         )
@@ -304,12 +307,9 @@ class Ledger:
         statistics = statistics or self._reported()[0]
         # JSON has no infinity.
         log_ratio = np.minimum(run.log_ratio(), LARGEST_LOG_RATIO)
-        weights = self._aggregation.weights
-        deviation = float(weights @ np.abs(np.expm1(log_ratio))) / self._prepared.basis.sum_weights
         shown = msgspec.structs.replace(
             common,
             statistics=statistics,
-            effect_size=deviation,
             ratio_form="projection" if run.frozen else "mixture",
             log_normalisation=run.log_normalisation(),
         )

@@ -41,6 +41,13 @@ class AggregatorMetrics:
         self._events = gauge("nplmon_run_events", "Events in the live run's statistic.")
         self._exposure = gauge("nplmon_reference_exposure_ratio", "Expected events of the run / N_eff.")
         self._effect = gauge("nplmon_effect_size_ratio", "Reference mean of |averaged density ratio - 1|.")
+        self._effect_mean = gauge("nplmon_effect_size_null_mean_ratio", "What noise alone makes of it.")
+        self._effect_deviation = gauge(
+            "nplmon_effect_size_null_deviation_ratio", "Standard deviation of what noise makes of it."
+        )
+        self._overflow = gauge(
+            "nplmon_density_ratio_overflow", "Whether the averaged density ratio overflows: 0 or 1."
+        )
         self._updated = gauge("nplmon_last_update_timestamp_seconds", "When the statistic last changed.")
         self._accepted = gauge(
             "nplmon_last_applied_accepted_timestamp_seconds", "When the last applied chunk was accepted."
@@ -106,7 +113,17 @@ class AggregatorMetrics:
         self._chunks.labels(monitor).set(snapshot.chunks)
         self._events.labels(monitor).set(snapshot.events)
         self._exposure.labels(monitor).set(snapshot.exposure_ratio)
-        self._effect.labels(monitor).set(snapshot.effect_size)
+        effect = snapshot.effect_size
+        for family, number in (
+            (self._effect, None if effect is None else effect.value),
+            (self._effect_mean, None if effect is None else effect.null_mean),
+            (self._effect_deviation, None if effect is None else effect.null_deviation),
+            (self._overflow, None if effect is None else float(effect.value is None)),
+        ):
+            if number is None:
+                _forget(family, monitor)
+            else:
+                family.labels(monitor).set(number)
         self._updated.labels(monitor).set(snapshot.updated_at)
         self._accepted.labels(monitor).set(snapshot.last_accepted_at)
 

@@ -257,11 +257,35 @@ class FeatureRatio(Message, frozen=True, kw_only=True):
     """Expected events per bin, the reference scaled to the run."""
     reference_error: tuple[float, ...]
     """Its statistical uncertainty from the finite reference (one standard deviation)."""
-    learned: tuple[float, ...]
-    """Averaged density ratio, mean over the reference in the bin."""
+    learned: tuple[float | None, ...]
+    """Averaged density ratio, mean over the reference in the bin; None where it overflows."""
     shift: float
     """(data mean - reference mean) / reference standard deviation."""
-    shift_error: float
+    shift_error: float | None = None
+    """Its standard error, from the spread of both samples; None for a single event."""
+    shift_low: float | None = None
+    shift_high: float | None = None
+    """The 95 % interval of the shift, of this feature by itself."""
+    contribution: float | None = None
+    """Divergence of the learned ratio in the bins, in the units of t; None where it overflows."""
+    contribution_null_mean: float = 0.0
+    """What noise alone makes of it, on average."""
+    contribution_null_deviation: float = 0.0
+    rank: int = 1
+    """1: the feature whose contribution exceeds that of noise most."""
+
+
+class EffectSize(Message, frozen=True, kw_only=True):
+    """How large a difference is, beside how significant."""
+
+    value: float | None
+    """Weighted mean over the reference of |averaged ratio - 1|; None where the ratio overflows."""
+    null_mean: float
+    """What noise alone makes of it, on average."""
+    null_deviation: float
+    excess: float | None
+    """value - null_mean: 0 on average without a difference."""
+    note: str = ""
 
 
 class Snapshot(Message, frozen=True, kw_only=True):
@@ -283,8 +307,7 @@ class Snapshot(Message, frozen=True, kw_only=True):
     """Lambda / N_eff of the reference."""
     statistics: dict[str, Statistic] = {}
     """By kind: t_chunk (the last chunk), t_agg, t_ref, t_score, t_sum."""
-    effect_size: float = 0.0
-    """Weighted mean over the reference of |averaged ratio - 1|."""
+    effect_size: EffectSize | None = None
     alarm: Alarm = Alarm()
     features: tuple[FeatureRatio, ...] = ()
     ratio_form: Literal["mixture", "projection"] = "mixture"

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from nplmon.client import Alarm, HistoryEntry, Snapshot, Status
+    from nplmon.client import Alarm, EffectSize, HistoryEntry, Snapshot, Status
 
 _BARS = "▁▂▃▄▅▆▇█"
 _STYLES = {"ok": "green", "warning": "yellow", "alarm": "bold red"}
 # Without news for this long while chunks wait, the numbers are old, in s.
 STALE_SECONDS = 30.0
+# Of so many features that differ most is told.
+FEATURES = 5
 
 
 def alarm_words(alarm: Alarm) -> str:
@@ -38,6 +40,25 @@ def alarm_words(alarm: Alarm) -> str:
     if alarm.since is not None:
         said += f", {when(alarm.since)}"
     return f"{said}: {alarm.rule}" if alarm.rule else said
+
+
+def effect_words(effect: EffectSize | None) -> str:
+    """Say how large the difference is, with its uncertainty from noise.
+
+    Examples
+    --------
+    >>> from nplmon.client import EffectSize
+    >>> effect_words(EffectSize(value=0.121, null_mean=0.02, null_deviation=0.004, excess=0.101))
+    '0.121, of which noise makes 0.02 ± 0.004: an excess of 0.101'
+    >>> effect_words(EffectSize(value=None, null_mean=0.02, null_deviation=0.004, excess=None, note="overflow"))
+    'none: overflow'
+    """
+    if effect is None:
+        return "-"
+    if effect.value is None:
+        return f"none: {effect.note}"
+    noise = f"{effect.null_mean:.2g} ± {effect.null_deviation:.1g}"
+    return f"{effect.value:.3g}, of which noise makes {noise}: an excess of {effect.excess:.3g}"
 
 
 def main_kind(snapshot: Snapshot) -> str | None:
@@ -96,7 +117,7 @@ def counts(status: Status, now: float) -> list[tuple[str, str]]:
         *fields,
         ("events", f"{snapshot.events:,} ({snapshot.expected:,.1f} expected)"),
         ("exposure", f"{snapshot.exposure_ratio:.3g} of the reference's"),
-        ("effect size", f"{snapshot.effect_size:.3g}"),
+        ("effect size", effect_words(snapshot.effect_size)),
         ("updated", age_words(now - snapshot.updated_at, status.pending)),
         ("alarm", alarm_words(snapshot.alarm)),
     ]
@@ -122,6 +143,29 @@ def statistics_table(snapshot: Snapshot) -> Table:
             number(s.z, 3),
             f"{s.state}: {s.note}" if s.note else s.state,
             style=style,
+        )
+    return table
+
+
+def features_table(snapshot: Snapshot, most: int = FEATURES) -> Table:
+    """Tabulate the features that differ most: shift of the mean, and what they contribute beside noise."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("feature", "shift of the mean / sd", "95 % interval", "contribution", "of noise", "excess"):
+        table.add_column(name)
+    for one in sorted(snapshot.features, key=lambda feature: feature.rank)[:most]:
+        known = one.contribution is not None
+        interval = (
+            "-" if one.shift_low is None else f"{number(one.shift_low, 3)} to {number(one.shift_high, 3)}"
+        )
+        table.add_row(
+            one.name,
+            number(one.shift, 3),
+            interval,
+            number(one.contribution, 3),
+            f"{one.contribution_null_mean:.2g} ± {one.contribution_null_deviation:.1g}" if known else "-",
+            "-" if one.contribution is None else number(one.contribution - one.contribution_null_mean, 3),
         )
     return table
 

@@ -8,7 +8,7 @@ import time
 import typer
 
 from nplmon.cli.connect import connect
-from nplmon.cli.display import counts, statistics_table
+from nplmon.cli.display import counts, features_table, statistics_table
 from nplmon.cli.options import ChosenRun, Json, MonitorName, Url
 from nplmon.cli.output import print_fields, print_json
 
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(monitor: MonitorName, *, run: ChosenRun = None, as_json: Json = False, url: Url = None) -> None:
-    """Show the statistic of a run now: values, thresholds, p, Z and the alarm."""
+    """Show the statistic of a run now: values, thresholds, p, Z, the alarm, and where the data differ."""
     with connect(url) as client:
         now = client.statistic(monitor, run)
     if as_json:
@@ -31,4 +31,8 @@ def status(monitor: MonitorName, *, run: ChosenRun = None, as_json: Json = False
 
         typer.echo()
         # In a pipe there is no width: nothing may be folded.
-        Console(width=None if sys.stdout.isatty() else 400).print(statistics_table(now.snapshot))
+        console = Console(width=None if sys.stdout.isatty() else 400)
+        console.print(statistics_table(now.snapshot))
+        if now.snapshot.features:
+            console.print()
+            console.print(features_table(now.snapshot))

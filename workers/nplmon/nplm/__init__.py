@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nplmon.nplm.contribution import BinnedFeatures, Contribution
     from nplmon.nplm.effect import EffectSize, FeatureSums, MeanShifts, effect_size, reference_mean_error
     from nplmon.nplm.eprocess import ChunkEvidence, EProcess
     from nplmon.nplm.evidence import Evidence
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "AlarmLevels": "run_length",
     "Alternation": "sparker",
+    "BinnedFeatures": "contribution",
     "ChunkEvidence": "eprocess",
+    "Contribution": "contribution",
     "Counted": "rate",
     "EProcess": "eprocess",
     "EffectSize": "effect",
@@ -72,7 +75,9 @@ _HOMES = {
 __all__ = [
     "AlarmLevels",
     "Alternation",
+    "BinnedFeatures",
     "ChunkEvidence",
+    "Contribution",
     "Counted",
     "EProcess",
     "EffectSize",
