@@ -9,10 +9,11 @@ the part of t_ref that its marginal distribution alone shows: :math:`D \le t_{re
 loses. Under H0 :math:`r_b - 1` is to first order Gaussian with the covariance
 
 .. math:: C_{bb'} = \Lambda^{-1} \left[ \sum_j w_j \psi_{bj} \psi_{b'j} / \mu_j - u_b u_{b'} \right], \qquad
-          u_b = \sum_j \sqrt{w_j} \, m_j \psi_{bj} / \mu_j
+          u_b = \sum_j \sqrt{w'_j} \, m_j \psi_{bj} / \mu_j
 
-where :math:`\psi_{bj}` is the mean of psi over the reference in the bin and w the weights of t_ref; the second term
-belongs to mode "shape", where psi - m stands for psi. So D has the mean :math:`W \sum_b V_b C_{bb}` and the variance
+where :math:`\psi_{bj}` is the mean of psi over the reference in the bin and w the weights of t_ref; in mode "shape"
+psi - m stands for psi and w' = w, in mode "rate" w' is the reference's part of w, as for the effect size. So D has the
+mean :math:`W \sum_b V_b C_{bb}` and the variance
 :math:`2 W^2 \sum_{bb'} V_b V_{b'} C_{bb'}^2`. numpy and scipy only.
 """
 
@@ -152,14 +153,13 @@ class BinnedFeatures:
         basis, scale = self.basis, expected / self.basis.sum_weights
         component = Nulls(basis=basis, mode=mode).divergence_weights(expected, h, h_squared)
         noise = np.sqrt(component / (expected * basis.second_moment)).astype(np.float32)
-        q = (basis.mean_feature / np.sqrt(basis.second_moment)).astype(np.float32)
+        shared = component if mode == "shape" else component - h_squared
+        q = (basis.mean_feature * np.sqrt(shared / (component * basis.second_moment))).astype(np.float32)
         found = []
         for means, weights, r in zip(self.means, scale * self.weights, ratio, strict=True):
             psi = (means - (basis.mean_feature if mode == "shape" else 0.0)).astype(np.float32) * noise
-            covariance = (psi @ psi.T).astype(np.float64)
-            if mode == "shape":
-                along = (psi @ q).astype(np.float64)
-                covariance -= np.outer(along, along)
+            along = (psi @ q).astype(np.float64)
+            covariance = (psi @ psi.T).astype(np.float64) - np.outer(along, along)
             divergence = np.where(weights > 0, special.xlogy(r, r) - r + 1, 0.0)
             variance = 2 * float(weights @ covariance**2 @ weights)
             found.append(
