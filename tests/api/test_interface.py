@@ -115,6 +115,9 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/v1/monitors/m/density-ratio", {}),
     ("POST", "/v1/monitors/m/density-ratio", {"json": {"events": [[1, 2]]}}),
     ("GET", "/v1/monitors/m/events", {}),
+    ("POST", "/v1/monitors/m/calibration", {}),
+    ("GET", "/v1/monitors/m/calibration", {}),
+    ("DELETE", "/v1/monitors/m/calibration", {}),
 ]
 
 

@@ -40,7 +40,6 @@ async def test_defaults(client: httpx.AsyncClient, reference: dict[str, Any]) ->
         "rate": None,
         # As many centres as the reference has events, not the default 1000.
         "kernel": {"centres": 500, "lambda": 1e-5, "sigma": None, "sigma_quantile": 0.9, "seed": 0},
-        "calibration": "closed form",
         "alarm": {"false_alarm_probability": 0.01, "warning_probability": 0.1},
         "description": "",
     }
@@ -53,7 +52,6 @@ async def test_everything_can_be_chosen(client: httpx.AsyncClient, reference: di
         "rate": 1500.0,
         "kernel": {"centres": 10, "lambda": 1e-4, "sigma": 2.5, "sigma_quantile": 0.5, "seed": 3},
         "alarm": {"false_alarm_probability": 0.001, "warning_probability": 0.001},
-        "calibration": "closed form",
         "description": "muons",
     }
     monitor = (await create(client, **chosen)).json()
@@ -92,8 +90,6 @@ async def test_everything_can_be_chosen(client: httpx.AsyncClient, reference: di
         ({"alarm": {"false_alarm_probability": 0}}, "settings", "alarm.false_alarm_probability"),
         ({"alarm": {"warning_probability": 1}}, "settings", "alarm.warning_probability"),
         ({"alarm": {"warning_probability": 0.001}}, "settings", None),
-        ({"calibration": "toys"}, "calibration", "calibration"),
-        ({"calibration": 3}, "calibration", "calibration"),
         ({"description": "x" * 2001}, "settings", "description"),
         ({"epoch": 3}, "settings", "epoch"),
     ],
@@ -165,7 +161,6 @@ async def test_change_is_checked_against_what_stays(
     check_problem(await change(client, alarm={"false_alarm_probability": 0.5}), 422, "settings")
     check_problem(await change(client, features=["phi"]), 422, "features", "features")
     check_problem(await change(client, name="q"), 422, "settings", "name")
-    check_problem(await change(client, calibration="toys"), 422, "calibration", "calibration")
     check_problem(await change(client, reference="bsm"), 404, "unknown-reference", "reference")
     assert (await client.get("/v1/monitors/m")).json() == monitor
     check_problem(await client.patch("/v1/monitors/q", json={}), 404, "unknown-monitor", "monitor")

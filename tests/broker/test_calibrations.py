@@ -13,6 +13,7 @@ from nplmon.broker import Broker, EpochMoved, NoCalibration, UnknownMonitor
 from nplmon.broker.messages import Monitor
 from nplmon.broker.toy_messages import (
     CalibrationOrder,
+    CalibrationPlan,
     ToyBatch,
     ToyCalibration,
     calibration_key,
@@ -21,19 +22,20 @@ from nplmon.broker.toy_messages import (
 
 pytestmark = pytest.mark.anyio
 
-PLAN: dict[str, Any] = {"source": "disjoint", "toys": 10, "chunks": 4, "events": 50.0, "seed": 0}
+PLAN = CalibrationPlan(source="disjoint", toys=10, chunks=4, events=50.0, pool_events=300)
 
 
-def an_order(**changes: Any) -> CalibrationOrder:
+def an_order(toys: int = 10, **changes: Any) -> CalibrationOrder:
     plain = CalibrationOrder(
         monitor="muons",
         monitor_epoch=1,
         key="k1",
         reference_hash="ab12",
+        mode="shape",
+        plan=msgspec.structs.replace(PLAN, toys=toys),
         run_length=2.0,
         warning_run_length=2.0,
         asked_at=1.0,
-        **PLAN,
     )
     return msgspec.structs.replace(plain, **changes)
 
@@ -299,16 +301,6 @@ async def test_a_new_epoch_supersedes_what_is_under_way(broker: Broker, monitor:
     assert (await broker.calibrations.begin(an_order(monitor_epoch=2)))[0] == "begun"
 
 
-async def test_only_the_generation_named_becomes_void(broker: Broker, monitor: Monitor) -> None:
-    await broker.calibrations.begin(an_order())
-    await broker.calibrations.begin(an_order(key="k2"))
-    await broker.calibrations.void("muons", 1, "the pool is another")
-    assert (await broker.calibrations.get("muons")).state == "running"
-    await broker.calibrations.void("muons", 2, "the pool is another")
-    now = await broker.calibrations.get("muons")
-    assert (now.state, now.reason) == ("void", "the pool is another")
-
-
 async def test_a_deleted_monitor_takes_it_along(broker: Broker, monitor: Monitor) -> None:
     await broker.calibrations.begin(an_order())
     late = await take(broker)
@@ -328,27 +320,36 @@ async def test_its_end_wakes_the_aggregator(broker: Broker, monitor: Monitor) ->
 
 
 def test_the_key_depends_on_all_that_moves_a_toy() -> None:
-    plain = {**PLAN, "run_lengths": (100.0, 10.0), "pool_hash": ""}
+    plain = a_monitor()
+    kernel = msgspec.structs.replace(plain.kernel, centres=9)
 
-    def key(monitor: Monitor | None = None, **changes: Any) -> str:
-        return calibration_key(monitor or a_monitor(), **plain | changes)
+    def key(
+        plan: CalibrationPlan = PLAN, run_lengths: tuple[float, float] = (100.0, 10.0), **changes: Any
+    ) -> str:
+        return calibration_key(msgspec.structs.replace(plain, **changes), plan, run_lengths)
 
-    changed = [
-        key(msgspec.structs.replace(a_monitor(), reference_hash="cd34")),
-        key(msgspec.structs.replace(a_monitor(), features=("eta", "pt"))),
-        key(msgspec.structs.replace(a_monitor(), mode="rate", rate=1.0)),
-        key(
-            msgspec.structs.replace(
-                a_monitor(), kernel=msgspec.structs.replace(a_monitor().kernel, centres=9)
-            )
-        ),
-        *[key(**{name: value}) for name, value in (("toys", 11), ("chunks", 5), ("events", 51.0))],
-        *[key(**{name: value}) for name, value in (("seed", 1), ("source", "fixed-reference"))],
-        key(run_lengths=(100.0, 11.0)),
-        key(pool_hash="ef56"),
+    changes: list[dict[str, Any]] = [
+        {"reference_hash": "cd34"},
+        {"features": ("eta", "pt")},
+        {"mode": "rate", "rate": 1.0},
+        {"kernel": kernel},
+        {"run_lengths": (100.0, 11.0)},
     ]
+    plans: list[dict[str, Any]] = [
+        {"toys": 11},
+        {"chunks": 5},
+        {"events": 51.0},
+        {"seed": 1},
+        {"source": "fixed-reference"},
+        {"statistics": ("t_agg",)},
+        {"pool_hash": "ef56"},
+        {"pool_first": 1},
+        {"pool_events": 301},
+    ]
+    changed = [key(**one) for one in changes]
+    changed += [key(msgspec.structs.replace(PLAN, **one)) for one in plans]
     assert len({key(), *changed}) == 1 + len(changed)
-    assert key(a_monitor(description="x")) == key()
+    assert key(description="x") == key()
 
 
 def test_ten_toys_for_each_chunk_of_the_run_length() -> None:

@@ -145,7 +145,6 @@ def create_monitor(
     rate: float | None = None,
     kernel: Kernel | Mapping[str, Json] | None = None,
     alarm: AlarmPolicy | Mapping[str, Json] | None = None,
-    calibration: str | None = None,
     description: str | None = None,
 ) -> Call[Monitor]:
     """Create a monitor; what is None takes the service's default.
@@ -166,7 +165,6 @@ def create_monitor(
         rate=rate,
         kernel=kernel,
         alarm=alarm,
-        calibration=calibration,
         description=description,
     )
     body = {"name": name, "reference": reference, **said}
@@ -192,7 +190,6 @@ def change_monitor(
     rate: float | None = None,
     kernel: Kernel | Mapping[str, Json] | None = None,
     alarm: AlarmPolicy | Mapping[str, Json] | None = None,
-    calibration: str | None = None,
     description: str | None = None,
 ) -> Call[Monitor]:
     """Change what is not None and begin a new epoch; refused (`RunsOpen`) while a run is open.
@@ -206,7 +203,6 @@ def change_monitor(
         rate=rate,
         kernel=kernel,
         alarm=alarm,
-        calibration=calibration,
         description=description,
     )
     return Call("PATCH", _path("monitors", name), _record(Monitor), json=said, repeatable=False)

@@ -90,7 +90,6 @@ class Monitor:
     mode: Literal["shape", "rate"]
     rate: float | None = None
     kernel: Kernel
-    calibration: str = "closed form"
     alarm: AlarmPolicy
     description: str = ""
     created_at: float

@@ -19,6 +19,7 @@ from nplmon.broker.messages import (
     Run,
     Snapshot,
 )
+from nplmon.broker.toy_messages import ToyCalibration
 
 
 class ReferenceList(msgspec.Struct, frozen=True):
@@ -87,6 +88,14 @@ class RunStatistic(msgspec.Struct, frozen=True):
     """Trainers that are alive."""
 
 
+class CalibrationStatus(msgspec.Struct, frozen=True):
+    """A calibration by toys as it is now."""
+
+    calibration: ToyCalibration
+    trainers: int
+    """Trainers that are alive."""
+
+
 class History(msgspec.Struct, frozen=True):
     """A stretch of a run's history."""
 
@@ -146,6 +155,8 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     ChunkPlace,
     DeadList,
     RunStatistic,
+    ToyCalibration,
+    CalibrationStatus,
     Snapshot,
     History,
     DensityRatio,

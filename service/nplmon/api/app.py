@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
 from nplmon.api import (
+    calibrations,
     chunks,
     density_ratio,
     health,
@@ -70,6 +71,17 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
     app.add_middleware(Durations, metrics=metrics)
     refusals.install(app)
     openapi.describe(app)
-    for part in (references, pools, monitors, runs, chunks, statistics, density_ratio, updates, health):
+    for part in (
+        calibrations,
+        references,
+        pools,
+        monitors,
+        runs,
+        chunks,
+        statistics,
+        density_ratio,
+        updates,
+        health,
+    ):
         app.include_router(part.router)
     return app

@@ -57,7 +57,6 @@ class MonitorChange(Strict):
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     kernel: KernelRequest = KernelRequest()
     alarm: AlarmRequest = AlarmRequest()
-    calibration: str = "closed form"
     description: Annotated[str, Field(max_length=2000)] = ""
 
 
@@ -77,21 +76,12 @@ def read_settings(body: bytes | bytearray, form: type[RequestT]) -> RequestT:
     Raises
     ------
     Problem
-        `body-unreadable`, `body-truncated`, `name`, `features`, `calibration`, or `settings`.
+        `body-unreadable`, `body-truncated`, `name`, `features`, or `settings`.
     """
     try:
-        request = form.model_validate_json(bytes(body))
+        return form.model_validate_json(bytes(body))
     except ValidationError as error:
         raise settings_problem(error) from error
-    if request.calibration != "closed form":
-        raise Problem(
-            "calibration",
-            f"No calibration {request.calibration!r} is stored.",
-            field="calibration",
-            value=request.calibration,
-            remedy='Use "closed form", which needs none.',
-        )
-    return request
 
 
 def monitor_of(
@@ -184,11 +174,9 @@ def settings_problem(error: ValidationError) -> Problem:
         "missing": f"Give {field!r}.",
         "extra_forbidden": "Leave it out; the settings are listed in the interface's description.",
     }.get(first["type"], "Send a value that fits.")
-    slug: Literal["features", "calibration", "settings"] = "settings"
+    slug: Literal["features", "settings"] = "settings"
     if field.startswith("features"):
         slug = "features"
-    elif field == "calibration":
-        slug = "calibration"
     return Problem(slug, f"{field}: {message}.", field=field, value=value, remedy=remedy)
 
 

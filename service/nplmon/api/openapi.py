@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from nplmon.api.answers import ANSWERS
 from nplmon.api.bodies import ARROW, JSON, NPY
+from nplmon.api.calibration_request import CalibrationRequest
 from nplmon.api.json_events import ChunkBody, PointsBody, ReferenceBody
 from nplmon.api.monitor_settings import MonitorChange, MonitorRequest
 from nplmon.api.problems import ProblemBody
@@ -37,10 +38,10 @@ def event_body(form: type[PointsBody]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def model_body(model: type[BaseModel]) -> dict[str, Any]:
+def model_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """Describe a route's JSON body."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
+    return {"requestBody": {"required": required, "content": {JSON: {"schema": schema}}}}
 
 
 def describe(app: FastAPI) -> None:
@@ -56,7 +57,7 @@ def describe(app: FastAPI) -> None:
                 ref_template="#/components/schemas/{name}",
             )
             _, models = models_json_schema(
-                [(MonitorRequest, "validation"), (MonitorChange, "validation")],
+                [(model, "validation") for model in (MonitorRequest, MonitorChange, CalibrationRequest)],
                 ref_template="#/components/schemas/{model}",
             )
             components.update(models["$defs"])

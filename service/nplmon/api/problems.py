@@ -5,7 +5,7 @@
     Problem                     anything the interface refuses, by slug
     ├── 400                     body-truncated, body-unreadable
     ├── 404                     unknown-reference, unknown-monitor, unknown-run, unknown-chunk, unknown-path,
-    │                           no-statistic
+    │                           no-statistic, no-calibration
     ├── 405                     method-not-allowed
     ├── 409                     chunk-conflict, run-closed, monitor-exists, runs-open, reference-in-use
     ├── 413                     body-too-large, pool-full
@@ -37,6 +37,7 @@ Slug = Literal[
     "unknown-chunk",
     "unknown-path",
     "no-statistic",
+    "no-calibration",
     "method-not-allowed",
     "chunk-conflict",
     "run-closed",
@@ -72,6 +73,7 @@ KINDS: dict[Slug, tuple[int, str]] = {
     "unknown-chunk": (404, "No such chunk"),
     "unknown-path": (404, "No such path"),
     "no-statistic": (404, "No statistic yet"),
+    "no-calibration": (404, "No calibration by toys"),
     "method-not-allowed": (405, "Method not allowed"),
     "chunk-conflict": (409, "The chunk id was used for other content"),
     "run-closed": (409, "The run is closed"),
@@ -92,7 +94,7 @@ KINDS: dict[Slug, tuple[int, str]] = {
     "reference-too-small": (422, "The reference is too small"),
     "weights": (422, "Wrong weights"),
     "pool": (422, "Wrong pool"),
-    "calibration": (422, "No such calibration"),
+    "calibration": (422, "The calibration cannot be made"),
     "settings": (422, "Wrong settings"),
     "backlog-full": (429, "The backlog is full"),
     "store-unreachable": (503, "The store cannot be reached"),

@@ -15,6 +15,7 @@ from nplmon.broker import (
     BrokerError,
     EpochMoved,
     MonitorExists,
+    NoCalibration,
     PayloadLost,
     RunClosed,
     RunsOpen,
@@ -42,39 +43,48 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_fault)
 
 
+_TOLD: dict[type[BrokerError], tuple[Slug, str, str, str]] = {
+    UnknownReference: (
+        *("unknown-reference", "reference", "name"),
+        "Add it with PUT /v1/references/{name}, or see GET /v1/references.",
+    ),
+    UnknownMonitor: (
+        *("unknown-monitor", "monitor", "name"),
+        "Create it with POST /v1/monitors, or see GET /v1/monitors.",
+    ),
+    UnknownRun: ("unknown-run", "run", "run", "See GET /v1/monitors/{monitor}/runs."),
+    UnknownChunk: ("unknown-chunk", "chunk", "chunk", "Name the chunk's run, or send the chunk."),
+    PayloadLost: ("unknown-chunk", "chunk", "chunk", "Name the chunk's run, or send the chunk."),
+    NoCalibration: (
+        *("no-calibration", "monitor", "monitor"),
+        "Ask for one with POST /v1/monitors/{monitor}/calibration.",
+    ),
+    RunClosed: ("run-closed", "run", "run", "Push to another run, or reset this one."),
+    MonitorExists: ("monitor-exists", "name", "name", "Change it with PATCH, or choose another name."),
+    RunsOpen: ("runs-open", "runs", "names", "Close these runs first."),
+}
+"""Kind of error -> slug, field, the member that holds the value, remedy."""
+
+
 def broker_problem(error: BrokerError) -> Problem:
     """Give the problem for an error of the broker."""
-    slug: Slug = "store-unreachable"
-    field, value = "store", ""
-    match error:
-        case UnknownReference():
-            slug, field, value = "unknown-reference", "reference", error.name
-            remedy = "Add it with PUT /v1/references/{name}, or see GET /v1/references."
-        case UnknownMonitor():
-            slug, field, value = "unknown-monitor", "monitor", error.name
-            remedy = "Create it with POST /v1/monitors, or see GET /v1/monitors."
-        case UnknownRun():
-            slug, field, value = "unknown-run", "run", error.run
-            remedy = "See GET /v1/monitors/{monitor}/runs."
-        case UnknownChunk() | PayloadLost():
-            slug, field, value = "unknown-chunk", "chunk", error.chunk
-            remedy = "Name the chunk's run, or send the chunk."
-        case RunClosed():
-            slug, field, value = "run-closed", "run", error.run
-            remedy = "Push to another run, or reset this one."
-        case MonitorExists():
-            slug, field, value = "monitor-exists", "name", error.name
-            remedy = "Change it with PATCH, or choose another name."
-        case RunsOpen():
-            slug, field, value = "runs-open", "runs", ", ".join(error.names)
-            remedy = "Close these runs first."
-        case EpochMoved():
-            remedy = "The monitor is being changed by somebody else; try again."
-        case StoreFull():
-            remedy = "The store is full; give it memory or disk, or delete a monitor. Then try again."
-        case _:
-            remedy = "The store gave no answer; try again, a chunk with the same id."
-    return Problem(slug, _sentence(str(error)), field=field, value=value or None, remedy=remedy)
+    detail = _sentence(str(error))
+    if type(error) in _TOLD:
+        slug, field, member, remedy = _TOLD[type(error)]
+        value = getattr(error, member)
+        return Problem(
+            slug,
+            detail,
+            field=field,
+            value=value if isinstance(value, str) else ", ".join(value),
+            remedy=remedy,
+        )
+    remedy = "The store gave no answer; try again, a chunk with the same id."
+    if isinstance(error, EpochMoved):
+        remedy = "The monitor is being changed by somebody else; try again."
+    elif isinstance(error, StoreFull):
+        remedy = "The store is full; give it memory or disk, or delete a monitor. Then try again."
+    return Problem("store-unreachable", detail, field="store", remedy=remedy)
 
 
 def request_problem(error: dict[str, Any]) -> Problem:

@@ -69,7 +69,7 @@ class Calibrations:
             done=keys.done,
             epoch=order.monitor_epoch,
             key=order.key,
-            wanted=order.toys,
+            wanted=order.plan.toys,
             order=to_json(order),
         )
         if status == b"unknown-monitor":
@@ -106,12 +106,16 @@ class Calibrations:
         NoCalibration
             If nobody asked for one.
         """
-        await self._end(monitor, "", "cancelled", "cancelled on request")
+        keys = MonitorKeys(monitor)
+        await toys.cancel(
+            self._connection,
+            calibration=keys.calibration,
+            toys=keys.toys,
+            batches=keys.toy_batches,
+            result=keys.toy_result,
+            done=keys.done,
+        )
         return await self.get(monitor)
-
-    async def void(self, monitor: str, generation: int, reason: str) -> None:
-        """Declare a calibration void because something that it depends on is another now."""
-        await self._end(monitor, str(generation), "void", reason)
 
     async def results(self, calibration: ToyCalibration) -> list[bytes] | None:
         """Give the results of all batches in order; None if one is missing, as after a cancellation."""
@@ -132,7 +136,7 @@ class Calibrations:
         holder, fence
             The right to write the monitor's statistics.
         note
-            What a reader of the calibration must know.
+            What a reader of the calibration must know besides what its order says.
 
         Returns
         -------
@@ -214,22 +218,6 @@ class Calibrations:
             return None
         return StoredCalibration(found, body)
 
-    async def _end(
-        self, monitor: str, generation: str, state: Literal["cancelled", "void"], reason: str
-    ) -> None:
-        keys = MonitorKeys(monitor)
-        await toys.put_an_end(
-            self._connection,
-            calibration=keys.calibration,
-            toys=keys.toys,
-            batches=keys.toy_batches,
-            result=keys.toy_result,
-            done=keys.done,
-            generation=generation,
-            new_state=state,
-            reason=reason,
-        )
-
 
 def _calibration(fields: Mapping[bytes, bytes]) -> ToyCalibration:
     order = from_json(fields[b"order"], CalibrationOrder)
@@ -241,14 +229,9 @@ def _calibration(fields: Mapping[bytes, bytes]) -> ToyCalibration:
         monitor_epoch=order.monitor_epoch,
         key=order.key,
         reference_hash=order.reference_hash,
-        pool_hash=order.pool_hash,
-        source=order.source,
-        toys=order.toys,
+        plan=order.plan,
         toys_needed=toys_needed(order.run_length),
         toys_done=int(fields[b"toys_done"]),
-        chunks=order.chunks,
-        events=order.events,
-        seed=order.seed,
         run_length=order.run_length,
         warning_run_length=order.warning_run_length,
         batches=int(fields[b"batches"]),
@@ -257,5 +240,5 @@ def _calibration(fields: Mapping[bytes, bytes]) -> ToyCalibration:
         generation=int(fields[b"generation"]),
         asked_at=order.asked_at,
         ended_at=None if ended_at is None else float(ended_at),
-        note=fields.get(b"note", b"").decode(),
+        note="; ".join(filter(None, (order.note, fields.get(b"note", b"").decode()))),
     )

@@ -102,7 +102,6 @@ class Monitor(Message, frozen=True, kw_only=True):
     rate: float | None = None
     """Expected events per unit of exposure; needed in mode "rate"."""
     kernel: KernelSettings = KernelSettings()
-    calibration: Literal["closed form"] = "closed form"
     alarm: AlarmPolicy = AlarmPolicy()
     description: str = ""
     created_at: float

@@ -158,6 +158,6 @@ class ToyBatches:
             entry=batch.entry,
             generation=batch.generation,
             crashed=int(crashed),
-            reason=f"{named} of {batch.order.toys}: {why}",
+            reason=f"{named} of {batch.order.plan.toys}: {why}",
         )
         return word(reply, "failed", "superseded", "lost")

@@ -7,15 +7,38 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from nplmon.broker.messages import Message
+from nplmon.broker.messages import Message, Mode
 
 if TYPE_CHECKING:
     from nplmon.broker.messages import Monitor
 
 ToySource = Literal["disjoint", "fixed-reference"]
+ToyKind = Literal["t_chunk", "t_agg", "t_ref", "t_score", "t_sum"]
 CalibrationState = Literal["running", "complete", "failed", "cancelled", "void"]
 FORMAT = 1
 """Of the toys' results and of what they are reduced to; part of every key."""
+
+
+class CalibrationPlan(Message, frozen=True, kw_only=True):
+    """What is replayed, besides the monitor's settings."""
+
+    source: ToySource
+    """"fixed-reference": the reference stays, data come from its pool. "disjoint": reference and data of each toy are
+    drawn anew, from both together."""
+    toys: int
+    chunks: int
+    """Chunks of each toy: thresholds are chosen for 1 to so many."""
+    events: float
+    """Events expected in each chunk under H0."""
+    seed: int = 0
+    statistics: tuple[ToyKind, ...] = ("t_score",)
+    """t_score, which decides on the alarm, needs no fit and is many times faster than the others."""
+    pool_hash: str = ""
+    """Of the held-out pool's content; "" where the reference is split in its place."""
+    pool_first: int = 0
+    """Number of the first event in the pool that is used."""
+    pool_events: int
+    """Events used of the pool, or split off the reference."""
 
 
 class CalibrationOrder(Message, frozen=True, kw_only=True):
@@ -26,19 +49,13 @@ class CalibrationOrder(Message, frozen=True, kw_only=True):
     key: str
     """Hash of all that the calibration depends on, see `calibration_key`."""
     reference_hash: str
-    pool_hash: str = ""
-    """Of the held-out pool's content; "" where none is used."""
-    source: ToySource
-    toys: int
-    chunks: int
-    """Chunks of each toy run: thresholds are chosen for 1 to so many."""
-    events: float
-    """Events expected in each chunk under H0."""
-    seed: int
+    mode: Mode
+    plan: CalibrationPlan
     run_length: float
     """Expected chunks between false alarms, from the monitor's alarm policy."""
     warning_run_length: float
     asked_at: float
+    note: str = ""
 
 
 class ToyCalibration(Message, frozen=True, kw_only=True):
@@ -51,15 +68,10 @@ class ToyCalibration(Message, frozen=True, kw_only=True):
     monitor_epoch: int
     key: str
     reference_hash: str
-    pool_hash: str = ""
-    source: ToySource
-    toys: int
+    plan: CalibrationPlan
     toys_needed: int
     """Toys that thresholds for this run length need at least."""
     toys_done: int
-    chunks: int
-    events: float
-    seed: int
     run_length: float
     warning_run_length: float
     batches: int
@@ -72,7 +84,7 @@ class ToyCalibration(Message, frozen=True, kw_only=True):
     asked_at: float
     ended_at: float | None = None
     note: str = ""
-    """What the toys disagree with the closed form about, or another word of the reduction."""
+    """What the toys disagree with the closed form about, and what else a reader must know."""
 
 
 class ToyBatch(Message, frozen=True, kw_only=True):
@@ -105,21 +117,11 @@ def toys_needed(run_length: float) -> int:
     return -int(-TOYS_PER_CHUNK * run_length // 1)
 
 
-def calibration_key(
-    monitor: Monitor,
-    *,
-    source: ToySource,
-    toys: int,
-    chunks: int,
-    events: float,
-    seed: int,
-    run_lengths: tuple[float, float],
-    pool_hash: str,
-) -> str:
+def calibration_key(monitor: Monitor, plan: CalibrationPlan, run_lengths: tuple[float, float]) -> str:
     """Give the hash (hex) of all that a calibration depends on.
 
-    These are the reference, the model's settings, the mode, the run lengths, the plan of the toys, the content of the
-    pool that they draw from, and the format of the results.
+    These are the reference, the model's settings, the mode, the run lengths of alarm and warning, the plan with the
+    content of the pool, and the format of the results.
     """
     depends = {
         "format": FORMAT,
@@ -128,7 +130,6 @@ def calibration_key(
         "mode": monitor.mode,
         "kernel": monitor.kernel,
         "run_lengths": run_lengths,
-        "plan": [source, toys, chunks, events, seed],
-        "pool": pool_hash,
+        "plan": plan,
     }
     return hashlib.sha256(msgspec.json.encode(depends)).hexdigest()[:32]

@@ -249,31 +249,19 @@ def fail(
     + """
 local state = redis.call('HGET', calibration, 'state')
 if not state then return 'none' end
-if state == 'cancelled' or (generation ~= '' and redis.call('HGET', calibration, 'generation') ~= generation) then
-  return state
+if state ~= 'cancelled' then
+  end_calibration(calibration, toys, batches, result, 'cancelled', 'cancelled on request')
+  wake(done, '')
 end
-end_calibration(calibration, toys, batches, result, new_state, reason)
-wake(done, '')
-return new_state
+return 'cancelled'
 """
 )
-def put_an_end(
-    *,
-    calibration: Key,
-    toys: Key,
-    batches: Key,
-    result: Key,
-    done: Key,
-    generation: str,
-    new_state: str,
-    reason: str,
-) -> bytes:
-    """Cancel a calibration, or declare it void, whatever its state; its results are dropped.
+def cancel(*, calibration: Key, toys: Key, batches: Key, result: Key, done: Key) -> bytes:
+    """Cancel a calibration, whatever its state; its results are dropped.
 
-    Invariant: after it no result of this generation is stored or read. With a generation, only that one is ended.
+    Invariant: after it no result of this generation is stored or read.
 
-    Keys: calibration, toys, batches, result, done. Returns the state it has now; none if there is no
-    calibration.
+    Keys: calibration, toys, batches, result, done. Returns cancelled; none if there is no calibration.
     """
     raise NotImplementedError
 

@@ -168,7 +168,6 @@ def _print(monitor: Monitor) -> None:
             ("kernel", f"{kernel.centres} centres, lambda {kernel.lambda_:g}, {width}, seed {kernel.seed}"),
             ("alarm", f"false-alarm probability {alarm.false_alarm_probability:g} per run"),
             ("warning", f"probability {alarm.warning_probability:g} per run"),
-            ("calibration", monitor.calibration),
             ("epoch", f"{monitor.epoch}, since {when(monitor.changed_at)}"),
         ]
     )
