@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         run_length_thresholds,
     )
     from nplmon.nplm.sparker import Alternation, SparkerFit, SparkerModel
+    from nplmon.nplm.templates import Profiled, RunScore, Template, Tolerance
     from nplmon.nplm.trajectory import null_sequence, null_trajectories
     from nplmon.nplm.widths import JointP, aggregate_chosen, joint_p, minimum_p
 
@@ -52,12 +53,16 @@ _HOMES = {
     "Model": "model",
     "PValueThresholds": "run_length",
     "RateTest": "rate",
+    "Profiled": "templates",
     "Reference": "reference",
     "RunLengthThresholds": "run_length",
     "RunResult": "run",
+    "RunScore": "templates",
     "Scheme": "run",
     "SparkerFit": "sparker",
     "SparkerModel": "sparker",
+    "Template": "templates",
+    "Tolerance": "templates",
     "aggregate": "run",
     "aggregate_chosen": "widths",
     "alarm_levels": "run_length",
@@ -92,13 +97,17 @@ __all__ = [
     "MlpModel",
     "Model",
     "PValueThresholds",
+    "Profiled",
     "RateTest",
     "Reference",
     "RunLengthThresholds",
     "RunResult",
+    "RunScore",
     "Scheme",
     "SparkerFit",
     "SparkerModel",
+    "Template",
+    "Tolerance",
     "aggregate",
     "aggregate_chosen",
     "alarm_levels",

@@ -129,6 +129,16 @@ class Aggregation:
         return self._h / self.expected, self._h_squared / self.expected
 
     @property
+    def score(self) -> NDArray[np.float64]:
+        """C, the cumulative score, float64 (r,)."""
+        return self._score
+
+    @property
+    def mean_coefficients(self) -> NDArray[np.float64]:
+        """abar, the mean coefficients of the linear regime, float64 (r,); after the first chunk."""
+        return self._weighted_mean / self.expected
+
+    @property
     def degrees(self) -> float:
         """Effective degrees of freedom of the averaged model, sum_j (2 <h_j> - <h_j^2>); after the first chunk."""
         h, h_squared = self.shrinkage_means
@@ -217,7 +227,7 @@ class Aggregation:
         return t_ref(self.log_ratio(), self.weights, self.expected)
 
     def _t_score(self) -> float:
-        mean = self._weighted_mean / self.expected
+        mean = self.mean_coefficients
         return float(2 * self._score @ mean - self.expected * self.basis.second_moment @ mean**2)
 
     def _null_aggregated(self) -> ChiSquareSum:
