@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nplmon.nplm.evidence import Evidence
     from nplmon.nplm.kernel import KernelModel
     from nplmon.nplm.kernel_fit import KernelFit
+    from nplmon.nplm.levels import ScoreProcess, closed_form_levels, cross_moments
     from nplmon.nplm.mlp import MlpFit, MlpModel
     from nplmon.nplm.model import Fitted, Model, fit
     from nplmon.nplm.rate import Counted, RateTest, combined_log_p
@@ -59,6 +60,7 @@ _HOMES = {
     "RunResult": "run",
     "RunScore": "templates",
     "Scheme": "run",
+    "ScoreProcess": "levels",
     "SparkerFit": "sparker",
     "SparkerModel": "sparker",
     "Template": "templates",
@@ -66,7 +68,9 @@ _HOMES = {
     "aggregate": "run",
     "aggregate_chosen": "widths",
     "alarm_levels": "run_length",
+    "closed_form_levels": "levels",
     "combined_log_p": "rate",
+    "cross_moments": "levels",
     "effect_size": "effect",
     "fit": "model",
     "joint_p": "widths",
@@ -104,6 +108,7 @@ __all__ = [
     "RunResult",
     "RunScore",
     "Scheme",
+    "ScoreProcess",
     "SparkerFit",
     "SparkerModel",
     "Template",
@@ -111,7 +116,9 @@ __all__ = [
     "aggregate",
     "aggregate_chosen",
     "alarm_levels",
+    "closed_form_levels",
     "combined_log_p",
+    "cross_moments",
     "effect_size",
     "fit",
     "joint_p",
