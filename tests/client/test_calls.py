@@ -21,6 +21,7 @@ from nplmon.client import (
     Invalid,
     Kernel,
     MonitorExists,
+    NoCalibration,
     NoStatistic,
     NotFound,
     RunClosed,
@@ -89,6 +90,19 @@ def test_a_monitor_is_made_changed_and_deleted(client: Client) -> None:
     client.delete_monitor("settings")
     with pytest.raises(UnknownMonitor, match="settings"):
         client.monitor("settings")
+
+
+def test_a_calibration_is_asked_for_looked_at_and_cancelled(client: Client, monitor: str) -> None:
+    with pytest.raises(NoCalibration):
+        client.calibration(monitor)
+    begun = client.calibrate(monitor, toys=10_000, chunks=2, events=10.0, source="disjoint", seed=4)
+    plan = begun.calibration.plan
+    assert (plan.toys, plan.chunks, plan.events, plan.source, plan.seed) == (10_000, 2, 10.0, "disjoint", 4)
+    assert (begun.calibration.state, begun.trainers) == ("running", 0)
+    assert client.calibrate(monitor) == client.calibration(monitor) == begun
+    assert client.cancel_calibration(monitor).calibration.state == "cancelled"
+    with pytest.raises(Invalid, match="no chunk of this monitor is applied"):
+        client.calibrate(monitor, statistics=["t_score", "t_agg"])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import dataclasses
 import msgspec
 import pytest
 
-from nplmon.broker import messages
+from nplmon.broker import messages, toy_messages
 from nplmon.client import records
 
 # Of no use outside the service.
@@ -34,11 +34,15 @@ NAMES = {"Kernel": "KernelSettings"}
         "Snapshot",
         "HistoryEntry",
         "Death",
+        "CalibrationPlan",
+        "ToyCalibration",
     ],
 )
 def test_a_record_has_the_members_of_its_message(name: str) -> None:
     record = getattr(records, name)
-    message = getattr(messages, NAMES.get(name, name))
+    message = getattr(
+        messages if hasattr(messages, NAMES.get(name, name)) else toy_messages, NAMES.get(name, name)
+    )
     ours = {f.metadata.get("name", f.name): f for f in dataclasses.fields(record)}
     theirs = {f.encode_name: f for f in msgspec.structs.fields(message)}
     assert set(ours) - ADDED.get(name, set()) == set(theirs) - INTERNAL.get(name, set())

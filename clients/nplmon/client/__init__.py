@@ -13,6 +13,7 @@ from nplmon.client.errors import (
     Invalid,
     MissingLibrary,
     MonitorExists,
+    NoCalibration,
     NoStatistic,
     NotFound,
     ReferenceInUse,
@@ -33,6 +34,8 @@ from nplmon.client.errors import (
 from nplmon.client.records import (
     Alarm,
     AlarmPolicy,
+    CalibrationPlan,
+    CalibrationStatus,
     ChunkPlace,
     Death,
     DensityRatio,
@@ -51,6 +54,7 @@ from nplmon.client.records import (
     Snapshot,
     Statistic,
     Status,
+    ToyCalibration,
 )
 from nplmon.client.retries import Retries
 
@@ -59,6 +63,8 @@ __all__ = [
     "AlarmPolicy",
     "AsyncClient",
     "Busy",
+    "CalibrationPlan",
+    "CalibrationStatus",
     "Chunk",
     "ChunkConflict",
     "ChunkPlace",
@@ -77,6 +83,7 @@ __all__ = [
     "MissingLibrary",
     "Monitor",
     "MonitorExists",
+    "NoCalibration",
     "NoStatistic",
     "NotFound",
     "Pool",
@@ -97,6 +104,7 @@ __all__ = [
     "Status",
     "TimedOut",
     "TooLarge",
+    "ToyCalibration",
     "Unavailable",
     "UnexpectedAnswer",
     "UnknownChunk",

@@ -6,7 +6,7 @@
     |-- Refused                 the service said no (4xx); repeating it unchanged is no use
     |   |-- NotFound            404
     |   |   |-- UnknownReference, UnknownMonitor, UnknownRun, UnknownChunk
-    |   |   `-- NoStatistic     nothing is applied yet
+    |   |   `-- NoStatistic, NoCalibration
     |   |-- Conflict            409
     |   |   `-- ChunkConflict, RunClosed, MonitorExists, RunsOpen, ReferenceInUse
     |   |-- TooLarge            413
@@ -81,6 +81,10 @@ class NoStatistic(NotFound):
     """No chunk is applied yet."""
 
 
+class NoCalibration(NotFound):
+    """Nobody asked for a calibration by toys."""
+
+
 class Conflict(Refused):
     """409: the request contradicts what is stored."""
 
@@ -151,6 +155,7 @@ _BY_SLUG: Mapping[str, type[Refused]] = {
     "unknown-run": UnknownRun,
     "unknown-chunk": UnknownChunk,
     "no-statistic": NoStatistic,
+    "no-calibration": NoCalibration,
     "chunk-conflict": ChunkConflict,
     "run-closed": RunClosed,
     "monitor-exists": MonitorExists,

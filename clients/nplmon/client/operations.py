@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from nplmon.client import calls
+from nplmon.client import calibrations, calls
 from nplmon.client.conversation import Call
 
 P = ParamSpec("P")
@@ -81,3 +81,6 @@ class Operations:
     reset_run = Operation(calls.reset_run)
     dead = Operation(calls.dead)
     replay = Operation(calls.replay)
+    calibrate = Operation(calibrations.calibrate)
+    calibration = Operation(calibrations.calibration)
+    cancel_calibration = Operation(calibrations.cancel_calibration)

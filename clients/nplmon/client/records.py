@@ -292,3 +292,50 @@ class DensityRatio:
     sequence: int
     form: str
     features: tuple[FeatureRatio, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationPlan:
+    """What is replayed; the pool's members are 0 or empty where the reference is split in its place."""
+
+    source: Literal["disjoint", "fixed-reference"]
+    toys: int
+    chunks: int
+    events: float
+    seed: int = 0
+    statistics: tuple[str, ...] = ("t_score",)
+    pool_hash: str = ""
+    pool_first: int = 0
+    pool_events: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyCalibration:
+    """A calibration by toys as it is now; `reason` says why it failed, was cancelled or is void."""
+
+    monitor: str
+    state: Literal["running", "complete", "failed", "cancelled", "void"]
+    reason: str = ""
+    monitor_epoch: int
+    key: str
+    reference_hash: str
+    plan: CalibrationPlan
+    toys_needed: int
+    toys_done: int
+    run_length: float
+    warning_run_length: float
+    batches: int
+    batches_done: int
+    seconds_per_toy: float | None = None
+    generation: int
+    asked_at: float
+    ended_at: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationStatus:
+    """A calibration by toys, and how many trainers are alive to work on it."""
+
+    calibration: ToyCalibration
+    trainers: int

@@ -11,6 +11,7 @@ import typer
 
 from nplmon.cli import (
     analyse,
+    calibrate,
     dead,
     demo,
     monitor,
@@ -52,7 +53,22 @@ def _nplmon(
 ) -> None: ...
 
 
-for part in (demo, up, roles, reference, pool, monitor, run, push, simulate, status, watch, dead, analyse):
+for part in (
+    demo,
+    up,
+    roles,
+    reference,
+    pool,
+    monitor,
+    calibrate,
+    run,
+    push,
+    simulate,
+    status,
+    watch,
+    dead,
+    analyse,
+):
     part.register(app)
 
 
