@@ -49,6 +49,7 @@ def aggregator(registry: CollectorRegistry) -> None:
             null_deviation=1.0,
             threshold=9.0,
             warning_threshold=5.0,
+            width=0.7,
             sequence=1,
         )
         for kind in KINDS

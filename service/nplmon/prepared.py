@@ -19,7 +19,7 @@ import structlog
 from safetensors import SafetensorError
 
 from nplmon.broker.errors import BrokerError
-from nplmon.nplm.basis import Basis, basis_key
+from nplmon.nplm.basis import Basis, basis_keys, kernel_widths
 from nplmon.nplm.preparation import prepare
 from nplmon.nplm.reference import Reference
 
@@ -42,25 +42,48 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A monitor's reference, ready for fits and aggregation.
+class PreparedWidth:
+    """A reference with one kernel width.
 
     Attributes
     ----------
     key:
         Names the reference and the settings of the eigenbasis.
     basis:
-        Its eigenbasis.
-    reference:
-        Its events in the monitor's features, and weights.
+        The eigenbasis.
     features:
-        psi at the events, float32 (N_R, r).
+        psi at the reference's events, float32 (N_R, r).
     """
 
     key: str
     basis: Basis
-    reference: Reference
     features: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A monitor's reference, ready for fits and aggregation.
+
+    Attributes
+    ----------
+    reference:
+        Its events in the monitor's features, and weights.
+    widths:
+        What is prepared for each kernel width, in increasing width.
+    """
+
+    reference: Reference
+    widths: tuple[PreparedWidth, ...]
+
+    @property
+    def key(self) -> str:
+        """Name the reference and the settings of all its eigenbases."""
+        return "+".join(width.key for width in self.widths)
+
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        """The kernel widths, in reference standard deviations."""
+        return tuple(width.basis.sigma for width in self.widths)
 
 
 class PreparedReferences:
@@ -80,7 +103,7 @@ class PreparedReferences:
         self._broker = broker
         self._directory = directory
         self._holder = holder
-        self._memory: OrderedDict[tuple[str, str], Prepared] = OrderedDict()
+        self._memory: OrderedDict[tuple[str, ...], Prepared] = OrderedDict()
         self._lock = asyncio.Lock()
 
     async def get(self, monitor: Monitor) -> Prepared:
@@ -92,36 +115,43 @@ class PreparedReferences:
             If the store has lost it.
         """
         kernel = monitor.kernel
-        key = (
-            monitor.reference_hash,
-            basis_key(
-                monitor.features,
-                kernel.centres,
-                kernel.lambda_,
-                kernel.sigma,
-                kernel.sigma_quantile,
-                kernel.seed,
-            ),
+        keys = basis_keys(
+            monitor.features,
+            kernel.centres,
+            kernel.lambda_,
+            kernel.sigmas,
+            kernel.sigma_quantiles,
+            kernel.seed,
         )
+        key = (monitor.reference_hash, *keys)
         async with self._lock:
             if key not in self._memory:
-                self._memory[key] = await self._load(monitor, *key)
+                self._memory[key] = await self._load(monitor, keys)
             self._memory.move_to_end(key)
             while len(self._memory) > KEPT:
                 self._memory.popitem(last=False)
             return self._memory[key]
 
-    async def _load(self, monitor: Monitor, reference_hash: str, key: str) -> Prepared:
-        references = self._broker.references
+    async def _load(self, monitor: Monitor, keys: tuple[str, ...]) -> Prepared:
+        references, reference_hash = self._broker.references, monitor.reference_hash
         stored_reference = await references.by_hash(reference_hash)
         body = await references.body(reference_hash)
         columns = [stored_reference.features.index(feature) for feature in monitor.features]
         reference = (await asyncio.to_thread(Reference.from_bytes, body)).columns(columns)
+        kernel = monitor.kernel
+        wanted = zip(keys, kernel_widths(kernel.sigmas, kernel.sigma_quantiles), strict=True)
+        widths = [await self._width(monitor, reference, key, *width) for key, width in wanted]
+        return Prepared(reference, tuple(widths))
+
+    async def _width(
+        self, monitor: Monitor, reference: Reference, key: str, sigma: float | None, quantile: float
+    ) -> PreparedWidth:
+        references, reference_hash = self._broker.references, monitor.reference_hash
         while (stored := await references.basis(reference_hash, key)) is None:
             if not await references.claim_basis(reference_hash, key, self._holder, CLAIM_SECONDS):
                 await asyncio.sleep(WAIT_SECONDS)
                 continue
-            made = await self._prepare(monitor, reference, reference_hash, key)
+            made = await self._prepare(monitor, reference, key, sigma, quantile)
             await references.put_basis(reference_hash, key, made.to_bytes())
         # From the bytes, also where it was made here: every process works with the same numbers.
         basis = Basis.from_bytes(stored)
@@ -129,13 +159,27 @@ class PreparedReferences:
         name = f"{reference_hash[:32]}-{key}-{hashlib.sha256(stored).hexdigest()[:16]}"
         path = self._directory / f"{name}.safetensors"
         features = await asyncio.to_thread(cached_features, path, basis, reference.events)
-        log.info("reference ready", monitor=monitor.name, events=len(reference.events), components=basis.size)
-        return Prepared(name, basis, reference, features)
+        log.info(
+            "reference ready",
+            monitor=monitor.name,
+            events=len(reference.events),
+            sigma=basis.sigma,
+            components=basis.size,
+        )
+        return PreparedWidth(name, basis, features)
 
-    async def _prepare(self, monitor: Monitor, reference: Reference, reference_hash: str, key: str) -> Basis:
-        """Make the eigenbasis in a thread, and keep the claim on it meanwhile."""
-        log.info("preparing the reference", monitor=monitor.name, events=len(reference.events))
-        kernel = monitor.kernel
+    async def _prepare(
+        self, monitor: Monitor, reference: Reference, key: str, sigma: float | None, quantile: float
+    ) -> Basis:
+        """Make the eigenbasis of one width in a thread, and keep the claim on it meanwhile."""
+        log.info(
+            "preparing the reference",
+            monitor=monitor.name,
+            events=len(reference.events),
+            sigma=sigma,
+            sigma_quantile=None if sigma else quantile,
+        )
+        kernel, reference_hash = monitor.kernel, monitor.reference_hash
         making = asyncio.create_task(
             asyncio.to_thread(
                 prepare,
@@ -143,8 +187,8 @@ class PreparedReferences:
                 reference.weights,
                 centres=kernel.centres,
                 lambda_=kernel.lambda_,
-                sigma=kernel.sigma,
-                sigma_quantile=kernel.sigma_quantile,
+                sigma=sigma,
+                sigma_quantile=quantile,
                 seed=kernel.seed,
             )
         )

@@ -13,17 +13,20 @@ import safetensors.numpy
 
 from nplmon.aggregator.ledger import Ledger
 from nplmon.broker import Broker
-from nplmon.broker.messages import Death, Fit, KernelSettings, Monitor, Receipt, Reference, Run
+from nplmon.broker.messages import Death, Fit, KernelSettings, Monitor, Receipt, Reference, Run, WidthFit
 from nplmon.nplm import reference as nplm_reference
-from nplmon.nplm.basis import basis_key
+from nplmon.nplm.basis import Basis, basis_keys
 from nplmon.nplm.kernel import KernelModel
+from nplmon.nplm.kernel_fit import KernelFit
 from nplmon.nplm.preparation import prepare
-from nplmon.prepared import Prepared
+from nplmon.prepared import Prepared, PreparedWidth
 
 SEED = 7
 HASH = "ab12"
 EVENTS = 80
-KERNEL = KernelSettings(centres=40)
+ONE, SEVERAL = (0.9,), (0.25, 0.5, 0.9)
+"""Kernel widths, as quantiles of the pair distances."""
+KERNEL = KernelSettings(centres=40, sigma_quantiles=ONE)
 
 
 def sample(events: int, *seed: int) -> np.ndarray:
@@ -37,17 +40,27 @@ def chunk(sequence: int) -> np.ndarray:
 
 
 @cache
-def prepared() -> Prepared:
+def prepared(quantiles: tuple[float, ...] = ONE) -> Prepared:
     """Give the prepared reference."""
     events = sample(2000)
-    basis = prepare(events, centres=KERNEL.centres)
-    return Prepared("k", basis, nplm_reference.Reference(events), basis.features(events))
+    bases = [prepare(events, centres=KERNEL.centres, sigma_quantile=quantile) for quantile in quantiles]
+    widths = tuple(
+        PreparedWidth(f"k{quantile}", basis, basis.features(events))
+        for quantile, basis in zip(quantiles, bases, strict=True)
+    )
+    return Prepared(nplm_reference.Reference(events), widths)
+
+
+def basis(width: int = 0) -> Basis:
+    """Give the eigenbasis of the only width."""
+    return prepared().widths[width].basis
 
 
 @cache
-def fits_on() -> KernelModel:
-    """Give the reference as a trainer has it."""
-    return KernelModel(prepared().reference, prepared().basis, prepared().features)
+def fits_on(quantiles: tuple[float, ...] = ONE) -> tuple[KernelModel, ...]:
+    """Give the reference as a trainer has it, one model for each width."""
+    one = prepared(quantiles)
+    return tuple(KernelModel(one.reference, width.basis, width.features) for width in one.widths)
 
 
 def a_monitor(name: str = "m", **changes: Any) -> Monitor:
@@ -98,16 +111,31 @@ def a_receipt(sequence: int, events: int = EVENTS, exposure: float | None = None
     )
 
 
-def fitted(receipt: Receipt, events: np.ndarray, expected: float | None = None) -> Fit:
+def fitted(
+    receipt: Receipt,
+    events: np.ndarray,
+    expected: float | None = None,
+    quantiles: tuple[float, ...] = ONE,
+) -> Fit:
     """Fit one chunk as a trainer does."""
-    found = fits_on().fit(events, float(len(events)) if expected is None else expected)
+    lam = float(len(events)) if expected is None else expected
+    return as_message(receipt, [model.fit(events, lam) for model in fits_on(quantiles)])
+
+
+def as_message(receipt: Receipt, found: list[KernelFit]) -> Fit:
+    """Say the fits of all widths as a trainer does."""
     return Fit(
         receipt=receipt,
-        coefficients=found.coefficients.tobytes(),
-        score=found.score.tobytes(),
-        t_chunk=found.statistic,
-        iterations=found.iterations,
-        decrement=found.resolution,
+        widths=tuple(
+            WidthFit(
+                coefficients=one.coefficients.tobytes(),
+                score=one.score.tobytes(),
+                t_chunk=one.statistic,
+                iterations=one.iterations,
+                decrement=one.resolution,
+            )
+            for one in found
+        ),
         fit_seconds=0.1,
         trainer="t",
         device="cpu",
@@ -115,10 +143,10 @@ def fitted(receipt: Receipt, events: np.ndarray, expected: float | None = None) 
     )
 
 
-def a_fit(sequence: int, events: np.ndarray | None = None) -> Fit:
+def a_fit(sequence: int, events: np.ndarray | None = None, quantiles: tuple[float, ...] = ONE) -> Fit:
     """Fit the chunk of this number."""
     data = chunk(sequence) if events is None else events
-    return fitted(a_receipt(sequence, len(data)), data)
+    return fitted(a_receipt(sequence, len(data)), data, quantiles=quantiles)
 
 
 def a_death(sequence: int) -> Death:
@@ -133,10 +161,19 @@ def payloads(sequences: Iterable[int]) -> dict[int, bytes]:
     return {sequence: chunk(sequence).tobytes() for sequence in sequences}
 
 
-def a_ledger(monitor: Monitor | None = None, event_cap: int = 10_000, exposure_budget: float = 0.5) -> Ledger:
+def a_ledger(
+    monitor: Monitor | None = None,
+    event_cap: int = 10_000,
+    exposure_budget: float = 0.5,
+    quantiles: tuple[float, ...] = ONE,
+) -> Ledger:
     """Give the ledger of the run, with nothing in it."""
     return Ledger(
-        monitor or a_monitor(), a_run(), prepared(), event_cap=event_cap, exposure_budget=exposure_budget
+        monitor or a_monitor(),
+        a_run(),
+        prepared(quantiles),
+        event_cap=event_cap,
+        exposure_budget=exposure_budget,
     )
 
 
@@ -159,8 +196,8 @@ async def store_reference(broker: Broker) -> None:
         created_at=1.0,
     )
     await broker.references.put(reference, safetensors.numpy.save({"events": one.reference.events}))
-    key = basis_key(("x", "y"), KERNEL.centres, KERNEL.lambda_, None, KERNEL.sigma_quantile, KERNEL.seed)
-    await broker.references.put_basis(HASH, key, one.basis.to_bytes())
+    (key,) = basis_keys(("x", "y"), KERNEL.centres, KERNEL.lambda_, (), KERNEL.sigma_quantiles, KERNEL.seed)
+    await broker.references.put_basis(HASH, key, one.widths[0].basis.to_bytes())
 
 
 async def admit(broker: Broker, *sequences: int, monitor: str = "m", run: str = "a", **changes: Any) -> None:

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from tests.aggregator.samples import (
     EVENTS,
+    ONE,
+    SEVERAL,
     a_death,
     a_fit,
     a_ledger,
     a_monitor,
     a_receipt,
+    basis,
     chunk,
     fitted,
     payloads,
@@ -32,6 +35,8 @@ from nplmon.nplm.ratio import AveragedRatio
 CAP = 5 * EVENTS
 """The sixth chunk that is not dead is one too many for the exact t_agg."""
 RESULTS: list[Fit | Death] = [a_death(i) if i in {3, 9} else a_fit(i) for i in range(1, 11)]
+SEVERAL_RESULTS = [a_death(i) if i in {3, 9} else a_fit(i, quantiles=SEVERAL) for i in range(1, 11)]
+BOTH = pytest.mark.parametrize(("quantiles", "results"), [(ONE, RESULTS), (SEVERAL, SEVERAL_RESULTS)])
 
 
 def apply(ledger: Ledger, *results: Fit | Death) -> Page:
@@ -40,23 +45,29 @@ def apply(ledger: Ledger, *results: Fit | Death) -> Page:
     )
 
 
+@BOTH
 @pytest.mark.parametrize("cut", range(1, 10))
-def test_a_restart_changes_nothing(cut: int) -> None:
+def test_a_restart_changes_nothing(
+    cut: int, quantiles: tuple[float, ...], results: list[Fit | Death]
+) -> None:
     """After any chunk, also a dead one and beyond the cap, all that is written next is the same, byte by byte."""
-    one = a_ledger(event_cap=CAP)
-    saved = SavedState.from_bytes(apply(one, *RESULTS[:cut]).state)
-    other = a_ledger(event_cap=CAP)
+    one = a_ledger(event_cap=CAP, quantiles=quantiles)
+    saved = SavedState.from_bytes(apply(one, *results[:cut]).state)
+    other = a_ledger(event_cap=CAP, quantiles=quantiles)
     other.restore(saved, payloads(saved.kept))
     assert other.sequence == cut
-    for result in RESULTS[cut:]:
+    for result in results[cut:]:
         assert apply(one, result) == apply(other, result)
 
 
+@BOTH
 @pytest.mark.parametrize("size", [2, 3, 10])
-def test_a_batch_is_the_same_as_one_by_one(size: int) -> None:
-    one, other = a_ledger(event_cap=CAP), a_ledger(event_cap=CAP)
-    singles = [apply(one, result) for result in RESULTS]
-    batches = [apply(other, *RESULTS[i : i + size]) for i in range(0, len(RESULTS), size)]
+def test_a_batch_is_the_same_as_one_by_one(
+    size: int, quantiles: tuple[float, ...], results: list[Fit | Death]
+) -> None:
+    one, other = (a_ledger(event_cap=CAP, quantiles=quantiles) for _ in range(2))
+    singles = [apply(one, result) for result in results]
+    batches = [apply(other, *results[i : i + size]) for i in range(0, len(results), size)]
     assert batches[-1].state == singles[-1].state
     assert batches[-1].snapshot == singles[-1].snapshot
     for what in ("history", "drop_payloads", "drop_fits"):
@@ -132,13 +143,13 @@ def test_the_projection_is_the_averaged_ratio() -> None:
     projected = AveragedRatio.from_bytes(frozen.projection)
     applied = [result for result in RESULTS if isinstance(result, Fit)]
     models = AveragedRatio(
-        coefficients=np.stack([np.frombuffer(fit.coefficients) for fit in applied]),
+        coefficients=np.stack([np.frombuffer(fit.widths[0].coefficients) for fit in applied]),
         log_weights=np.log([fit.receipt.events for fit in applied]),
         log_normalisation=mixture.log_normalisation,
     )
-    events, basis = prepared().reference.events, prepared().basis
-    difference = projected.log_ratio(basis, events) - models.log_ratio(basis, events)
-    assert np.abs(difference).mean() < 0.15 * np.abs(models.log_ratio(basis, events)).mean()
+    events = prepared().reference.events
+    difference = projected.log_ratio(basis(), events) - models.log_ratio(basis(), events)
+    assert np.abs(difference).mean() < 0.15 * np.abs(models.log_ratio(basis(), events)).mean()
 
 
 def test_a_first_chunk_over_the_cap_freezes_t_agg_without_a_value() -> None:
@@ -183,15 +194,16 @@ def test_alarm_and_threshold_belong_together() -> None:
 
 def violent(sequence: int) -> Fit:
     """Give a fit whose ratio is exp(some thousands) at some reference events."""
-    model = np.zeros(prepared().basis.size)
-    model[0] = 5000 / np.abs(prepared().features[:, 0]).max()
-    sign = np.sign(np.median(prepared().features[:, 0]))
-    return msgspec.structs.replace(
-        a_fit(sequence),
-        receipt=a_receipt(sequence, exposure=1.0),
+    model = np.zeros(basis().size)
+    model[0] = 5000 / np.abs(prepared().widths[0].features[:, 0]).max()
+    sign = np.sign(np.median(prepared().widths[0].features[:, 0]))
+    fit = a_fit(sequence)
+    wild = msgspec.structs.replace(
+        fit.widths[0],
         coefficients=(sign * model).tobytes(),
-        score=np.full(prepared().basis.size, 50.0).tobytes(),
+        score=np.full(basis().size, 50.0).tobytes(),
     )
+    return msgspec.structs.replace(fit, receipt=a_receipt(sequence, exposure=1.0), widths=(wild,))
 
 
 def test_an_overflow_is_invalid_and_is_still_an_alarm() -> None:
@@ -257,7 +269,7 @@ def test_the_marginals_count_every_event_once() -> None:
         inside = np.clip(both[:, j], edges[0], np.nextafter(edges[-1], 0))
         assert feature.data == tuple(np.histogram(inside, edges)[0])
         assert sum(feature.reference) == pytest.approx(len(both))
-        shift = (both[:, j].mean() - prepared().basis.mean[j]) / prepared().basis.scale[j]
+        shift = (both[:, j].mean() - basis().mean[j]) / basis().scale[j]
         assert feature.shift == pytest.approx(shift, rel=1e-4)
         weights = np.array(feature.reference) / len(both)
         assert weights @ np.array(feature.learned) == pytest.approx(1.0)

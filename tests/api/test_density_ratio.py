@@ -12,7 +12,7 @@ from tests.api.workers import Workers
 
 from nplmon.broker import Broker
 from nplmon.broker.messages import FeatureRatio
-from nplmon.nplm.basis import Basis, basis_key
+from nplmon.nplm.basis import Basis, basis_keys
 from nplmon.nplm.preparation import prepare
 from nplmon.nplm.ratio import AveragedRatio
 
@@ -26,8 +26,8 @@ POINTS = events(50, seed=11)
 async def basis(broker: Broker, monitor: dict[str, Any]) -> Basis:
     """Prepare the monitor's eigenbasis, as the first trainer does."""
     basis = prepare(events(500, seed=0), centres=20)
-    key = basis_key(("pt", "eta"), 20, 1e-5, None, 0.9, 0)
-    await broker.references.put_basis(monitor["reference_hash"], key, basis.to_bytes())
+    keys = basis_keys(("pt", "eta"), 20, 1e-5, (), (0.25, 0.5, 0.75), 0)
+    await broker.references.put_basis(monitor["reference_hash"], keys[0], basis.to_bytes())
     return basis
 
 
@@ -93,7 +93,10 @@ async def test_projection_at_points(
     client: httpx.AsyncClient, push: Push, workers: Workers, basis: Basis, broker: Broker
 ) -> None:
     ratio = AveragedRatio(
-        coefficients=np.linspace(-1, 1, basis.size)[None, :], log_weights=np.empty(0), log_normalisation=0.5
+        coefficients=np.linspace(-1, 1, basis.size)[None, :],
+        log_weights=np.empty(0),
+        log_normalisation=0.5,
+        basis=basis.digest,
     )
     await push()
     workers.coefficients = lambda _: np.zeros(basis.size)

@@ -39,7 +39,13 @@ async def test_defaults(client: httpx.AsyncClient, reference: dict[str, Any]) ->
         "mode": "shape",
         "rate": None,
         # As many centres as the reference has events, not the default 1000.
-        "kernel": {"centres": 500, "lambda": 1e-5, "sigma": None, "sigma_quantile": 0.9, "seed": 0},
+        "kernel": {
+            "centres": 500,
+            "lambda": 1e-5,
+            "sigmas": [],
+            "sigma_quantiles": [0.25, 0.5, 0.75],
+            "seed": 0,
+        },
         "alarm": {"false_alarm_probability": 0.01, "warning_probability": 0.1},
         "description": "",
     }
@@ -50,7 +56,7 @@ async def test_everything_can_be_chosen(client: httpx.AsyncClient, reference: di
         "features": ["eta", "pt"],
         "mode": "rate",
         "rate": 1500.0,
-        "kernel": {"centres": 10, "lambda": 1e-4, "sigma": 2.5, "sigma_quantile": 0.5, "seed": 3},
+        "kernel": {"centres": 10, "lambda": 1e-4, "sigmas": [2.5], "sigma_quantiles": [0.5], "seed": 3},
         "alarm": {"false_alarm_probability": 0.001, "warning_probability": 0.001},
         "description": "muons",
     }
@@ -83,8 +89,8 @@ async def test_everything_can_be_chosen(client: httpx.AsyncClient, reference: di
         ({"kernel": {"centres": True}}, "settings", "kernel.centres"),
         ({"kernel": {"lambda": 0}}, "settings", "kernel.lambda"),
         ({"kernel": {"lambda": 2}}, "settings", "kernel.lambda"),
-        ({"kernel": {"sigma": 0}}, "settings", "kernel.sigma"),
-        ({"kernel": {"sigma_quantile": 1}}, "settings", "kernel.sigma_quantile"),
+        ({"kernel": {"sigmas": [1, 0]}}, "settings", "kernel.sigmas.1"),
+        ({"kernel": {"sigma_quantiles": [1]}}, "settings", "kernel.sigma_quantiles.0"),
         ({"kernel": {"seed": -1}}, "settings", "kernel.seed"),
         ({"kernel": {"width": 1}}, "settings", "kernel.width"),
         ({"alarm": {"false_alarm_probability": 0}}, "settings", "alarm.false_alarm_probability"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nplmon.broker import Broker
-from nplmon.broker.messages import Fit, HistoryEntry, Snapshot, Statistic
+from nplmon.broker.messages import Fit, HistoryEntry, Snapshot, Statistic, WidthFit
 
 
 @dataclass
@@ -24,11 +24,15 @@ class Workers:
         for lease in await self.broker.leases.take("w", ["m"], count=100, block_seconds=0.1):
             fit = Fit(
                 receipt=lease.receipt,
-                coefficients=self.coefficients(lease.receipt.sequence).astype("<f8").tobytes(),
-                score=b"",
-                t_chunk=1.0,
-                iterations=4,
-                decrement=1e-9,
+                widths=(
+                    WidthFit(
+                        coefficients=self.coefficients(lease.receipt.sequence).astype("<f8").tobytes(),
+                        score=b"",
+                        t_chunk=1.0,
+                        iterations=4,
+                        decrement=1e-9,
+                    ),
+                ),
                 fit_seconds=0.1,
                 trainer="w",
                 device="cpu",

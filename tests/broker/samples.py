@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from nplmon.broker import Broker, Lease
-from nplmon.broker.messages import Fit, HistoryEntry, Monitor, Reference, Snapshot
+from nplmon.broker.messages import Fit, HistoryEntry, Monitor, Reference, Snapshot, WidthFit
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,11 +65,15 @@ async def lease(broker: Broker, consumer: str = "t1") -> Lease:
 def a_fit(lease: Lease, t_chunk: float = 1.0) -> Fit:
     return Fit(
         receipt=lease.receipt,
-        coefficients=b"\x00" * 16,
-        score=b"\x01" * 16,
-        t_chunk=t_chunk,
-        iterations=5,
-        decrement=1e-9,
+        widths=(
+            WidthFit(
+                coefficients=b"\x00" * 16,
+                score=b"\x01" * 16,
+                t_chunk=t_chunk,
+                iterations=5,
+                decrement=1e-9,
+            ),
+        ),
         fit_seconds=0.1,
         trainer="t1",
         device="cpu",

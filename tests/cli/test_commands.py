@@ -44,6 +44,8 @@ def test_monitors_are_created_listed_shown_and_deleted(nplmon: Nplmon, client: C
             "1e-5",
             "--sigma",
             "1.5",
+            "--sigma",
+            "0.5",
             "--sigma-quantile",
             "0.8",
         ),
@@ -52,11 +54,17 @@ def test_monitors_are_created_listed_shown_and_deleted(nplmon: Nplmon, client: C
     )
     assert ended.code == 0, ended.err
     said = json.loads(ended.out)
-    assert said["kernel"] == {"centres": 40, "lambda": 1e-5, "sigma": 1.5, "sigma_quantile": 0.8, "seed": 7}
+    assert said["kernel"] == {
+        "centres": 40,
+        "lambda": 1e-5,
+        "sigmas": [0.5, 1.5],
+        "sigma_quantiles": [0.8],
+        "seed": 7,
+    }
     assert said["alarm"] == {"false_alarm_probability": 0.001, "warning_probability": 0.05}
     assert (said["mode"], said["rate"], said["features"]) == ("rate", 12.5, ["eta"])
     assert said["description"] == "everything set"
-    assert "40 centres, lambda 1e-05, sigma 1.5" in nplmon("monitor", "show", "all").out
+    assert "40 centres, lambda 1e-05, sigma 0.5, 1.5" in nplmon("monitor", "show", "all").out
     listed = nplmon("monitor", "list").out
     assert "all" in listed
     assert monitor in listed

@@ -73,12 +73,12 @@ def test_a_monitor_is_made_changed_and_deleted(client: Client) -> None:
         features=["eta"],
         mode="rate",
         rate=100.0,
-        kernel=Kernel(centres=50, sigma=2.0),
+        kernel=Kernel(centres=50, sigmas=(2.0, 0.5)),
         alarm={"false_alarm_probability": 0.001},
         description="a test",
     )
     assert made.features == ("eta",)
-    assert (made.mode, made.rate, made.kernel.centres, made.kernel.sigma) == ("rate", 100.0, 50, 2.0)
+    assert (made.mode, made.rate, made.kernel.centres, made.kernel.sigmas) == ("rate", 100.0, 50, (0.5, 2.0))
     assert made.alarm.false_alarm_probability == 0.001
     assert client.monitor("settings") == made
     assert made in client.monitors()

@@ -1,4 +1,4 @@
-"""The statistics of a run in one process and one thread, chunk after chunk: `python serial.py DIRECTORY`.
+"""The statistics of a run in one process and one thread, for each kernel width: `python serial.py DIRECTORY`.
 
 The directory holds `reference.npy` and the chunks as `NAME.npy`. Each line of input is one run, `{"kernel", "order"}`:
 the settings of the kernel and the names of its chunks; the line of output gives the statistics after each of them.
@@ -20,10 +20,19 @@ from nplmon.nplm.preparation import prepare
 from nplmon.nplm.reference import Reference
 
 
-def statistics(directory: Path, kernel: dict[str, Any], order: list[str]) -> list[dict[str, float]]:
-    """Give the value of each statistic after each chunk."""
+def statistics(
+    directory: Path, kernel: dict[str, Any], order: list[str]
+) -> list[list[dict[str, tuple[float, float]]]]:
+    """Give value and log p of each statistic after each chunk, for each kernel width."""
+    lambda_, quantiles = kernel.pop("lambda"), kernel.pop("sigma_quantiles")
+    assert not kernel.pop("sigmas")
+    return [one_width(directory, order, lambda_=lambda_, sigma_quantile=q, **kernel) for q in quantiles]
+
+
+def one_width(directory: Path, order: list[str], **settings: Any) -> list[dict[str, tuple[float, float]]]:
+    """Give value and log p of each statistic after each chunk."""
     reference = np.load(directory / "reference.npy")
-    basis = prepare(reference, lambda_=kernel.pop("lambda"), **kernel)
+    basis = prepare(reference, **settings)
     features = basis.features(reference)
     prepared = KernelModel(Reference(reference), basis, features)
     run = Aggregation(basis, features, None, "shape", event_cap=200_000)
@@ -33,7 +42,7 @@ def statistics(directory: Path, kernel: dict[str, Any], order: list[str]) -> lis
         expected = float(len(events))
         fitted = prepared.fit(events, expected)
         run.apply(fitted.coefficients, fitted.score, fitted.statistic, expected, events)
-        values.append({kind: one.value for kind, one in run.statistics().items()})
+        values.append({kind: (one.value, one.log_p) for kind, one in run.statistics().items()})
     return values
 
 

@@ -132,7 +132,10 @@ class Road:
         return list(self.client.history("m", self.run).entries)
 
     def serial(self) -> list[dict[str, float]]:
-        """Compute in one process what the service should have found, in the order of admission."""
+        """Compute in one process what the service should have found, in the order of admission.
+
+        Of each statistic that of the kernel width with the smallest p-value.
+        """
         kernel = dataclasses.asdict(self.client.monitor("m").kernel)
         kernel["lambda"] = kernel.pop("lambda_")
         order = sorted(self.receipts, key=lambda name: self.receipts[name].sequence)
@@ -140,7 +143,11 @@ class Road:
         assert self._serial.stdout is not None
         self._serial.stdin.write(json.dumps({"kernel": kernel, "order": order}) + "\n")
         self._serial.stdin.flush()
-        return json.loads(self._serial.stdout.readline())
+        widths = json.loads(self._serial.stdout.readline())
+        return [
+            {kind: min((one[kind] for one in found), key=lambda one: one[1])[0] for kind in found[0]}
+            for found in zip(*widths, strict=True)
+        ]
 
     def pid(self, role: str) -> int:
         """Give the process id of the child of `up` that has this role."""

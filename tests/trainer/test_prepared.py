@@ -22,7 +22,7 @@ from nplmon.prepared import PreparedReferences
 
 pytestmark = pytest.mark.anyio
 
-UNPREPARED = a_monitor(kernel=KernelSettings(centres=30))
+UNPREPARED = a_monitor(kernel=KernelSettings(centres=30, sigma_quantiles=(0.5,)))
 
 
 def files_in(directory: Path) -> list[Path]:
@@ -53,8 +53,8 @@ async def test_two_processes_prepare_one_basis_once(broker: Broker, tmp_path: Pa
     one, other = (PreparedReferences(broker, tmp_path / name, name) for name in ("t1", "t2"))
     first, second = await asyncio.gather(one.get(UNPREPARED), other.get(UNPREPARED))
     assert made.count("basis") == 1
-    assert first.basis.to_bytes() == second.basis.to_bytes()
-    assert np.array_equal(first.features, second.features)
+    assert first.widths[0].basis.to_bytes() == second.widths[0].basis.to_bytes()
+    assert np.array_equal(first.widths[0].features, second.widths[0].features)
     assert first.key == second.key
 
 
@@ -65,7 +65,7 @@ async def test_memory_then_disk_then_anew(broker: Broker, tmp_path: Path, made: 
     assert await references.get(msgspec.structs.replace(UNPREPARED, name="other")) is first
     again = await PreparedReferences(broker, tmp_path, "t2").get(UNPREPARED)
     assert made == ["basis", "features"]
-    assert np.array_equal(again.features, first.features)
+    assert np.array_equal(again.widths[0].features, first.widths[0].features)
     assert len(files_in(tmp_path)) == 1
 
 
@@ -78,7 +78,7 @@ async def test_a_damaged_cache_file_is_made_anew(
     whole = path.read_bytes()
     path.write_bytes({"cut off": whole[: len(whole) // 2], "empty": b"", "other": b"\x08" * 100}[damage])
     again = await PreparedReferences(broker, tmp_path, "t2").get(UNPREPARED)
-    assert np.array_equal(again.features, first.features)
+    assert np.array_equal(again.widths[0].features, first.widths[0].features)
     assert made == ["basis", "features", "features"]
     assert path.read_bytes() == whole
 
@@ -90,10 +90,10 @@ async def test_features_of_a_basis_made_anew_are_not_those_of_the_old_one(
     first = await PreparedReferences(broker, tmp_path, "t1").get(UNPREPARED)
     for key in await broker.connection.ask("KEYS", "nplmon:{reference:ab12}:basis:*"):
         await broker.connection.ask("DEL", key)
-    flipped = turned_around(first.basis)
+    flipped = turned_around(first.widths[0].basis)
     monkeypatch.setattr(prepared, "prepare", lambda *_, **__: flipped)
     again = await PreparedReferences(broker, tmp_path, "t2").get(UNPREPARED)
-    assert np.array_equal(again.features, -first.features)
+    assert np.array_equal(again.widths[0].features, -first.widths[0].features)
 
 
 def turned_around(basis: Basis) -> Basis:
@@ -107,7 +107,7 @@ async def test_a_directory_that_cannot_be_written_is_no_reason_to_stop(
     blocked = tmp_path / "file"
     blocked.touch()
     found = await PreparedReferences(broker, blocked / "cache", "t1").get(UNPREPARED)
-    assert found.features.shape == (2000, found.basis.size)
+    assert found.widths[0].features.shape == (2000, found.widths[0].basis.size)
 
 
 @pytest.fixture
@@ -121,8 +121,8 @@ async def test_another_prepares_when_the_first_is_killed(
     broker: Broker, tmp_path: Path, made: list[str], quick_claims: None
 ) -> None:
     kernel = UNPREPARED.kernel
-    key = prepared.basis_key(
-        UNPREPARED.features, kernel.centres, kernel.lambda_, None, kernel.sigma_quantile, kernel.seed
+    (key,) = prepared.basis_keys(
+        UNPREPARED.features, kernel.centres, kernel.lambda_, (), kernel.sigma_quantiles, kernel.seed
     )
     assert await broker.references.claim_basis("ab12", key, "killed", 0.4)
     began = time.monotonic()

@@ -52,10 +52,11 @@ async def test_from_lease_to_result(broker: Broker, monitor: Monitor, start: Sta
     await work.ended("finished")
     (fit,) = await results(broker)
     assert isinstance(fit, Fit)
-    expected = fits_on().fit(chunk(1), float(EVENTS))
-    assert fit.t_chunk == expected.statistic
-    assert np.array_equal(np.frombuffer(fit.coefficients), expected.coefficients)
-    assert np.array_equal(np.frombuffer(fit.score), expected.score)
+    (model,), (width,) = fits_on(), fit.widths
+    expected = model.fit(chunk(1), float(EVENTS))
+    assert width.t_chunk == expected.statistic
+    assert np.array_equal(np.frombuffer(width.coefficients), expected.coefficients)
+    assert np.array_equal(np.frombuffer(width.score), expected.score)
     assert (fit.receipt.sequence, fit.trainer, fit.device) == (1, "t1", "cpu")
     assert fit.fit_seconds > 0
     assert await left_in_stream(broker) == 0
@@ -157,7 +158,7 @@ async def test_mode_rate_needs_an_exposure(broker: Broker, start: Start) -> None
     assert isinstance(death, Death)
     assert "needs a rate, and each chunk an exposure" in death.error
     assert isinstance(fit, Fit)
-    assert fit.t_chunk == fits_on().fit(chunk(2), 50.0).statistic
+    assert fit.widths[0].t_chunk == fits_on()[0].fit(chunk(2), 50.0).statistic
 
 
 async def test_a_chunk_whose_holders_ended_dies_of_crashes(

@@ -60,12 +60,12 @@ class PoolAdded:
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """Settings of the kernel model; None for `sigma` means: from `sigma_quantile`."""
+    """Settings of the kernel model; without `sigmas` the widths are the `sigma_quantiles` of the pair distances."""
 
     centres: int = 1000
     lambda_: float = field(default=1e-5, metadata={"name": "lambda"})
-    sigma: float | None = None
-    sigma_quantile: float = 0.9
+    sigmas: tuple[float, ...] = ()
+    sigma_quantiles: tuple[float, ...] = (0.25, 0.5, 0.75)
     seed: int = 0
 
 
@@ -215,6 +215,9 @@ class Snapshot:
     exposure_ratio: float
     statistics: dict[str, Statistic] = field(default_factory=dict)
     effect_size: EffectSize | None = None
+    sigmas: tuple[float, ...] = ()
+    winner: int = 0
+    """Place in `sigmas` of the kernel width that wins; effect size and ratio are its own."""
     alarm: Alarm = field(default_factory=Alarm)
     features: tuple[FeatureRatio, ...] = ()
     ratio_form: str = "mixture"
@@ -285,12 +288,13 @@ class Death:
 
 @dataclass(frozen=True, kw_only=True)
 class DensityRatio:
-    """The learned density ratio of a run along each feature."""
+    """The learned density ratio of a run along each feature, of the kernel width that wins."""
 
     monitor: str
     run: str
     sequence: int
     form: str
+    width: float | None
     features: tuple[FeatureRatio, ...]
 
 

@@ -15,10 +15,9 @@ from nplmon.aggregator.marginals import Marginals
 from nplmon.aggregator.part import Applied, Part
 from nplmon.aggregator.state import SavedState
 from nplmon.aggregator.statistic import deciding, reported
+from nplmon.aggregator.widths import Widths
 from nplmon.broker.messages import Alarm, Death, Fit, HistoryEntry, Snapshot, Statistic, expected_events
-from nplmon.nplm.aggregation import Aggregation
 from nplmon.nplm.errors import StateError
-from nplmon.nplm.null import EVENTS_PER_DEGREE
 from nplmon.nplm.ratio import project
 
 if TYPE_CHECKING:
@@ -28,12 +27,20 @@ if TYPE_CHECKING:
 
     from nplmon.broker.messages import Monitor, Run
     from nplmon.nplm.aggregation import Kind
-    from nplmon.nplm.statistic import TestStatistic
     from nplmon.prepared import Prepared
 
 
 LARGEST_LOG_RATIO = 500.0
 """exp of more, summed over a reference, may be no float64; shown ratios are no larger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """What is said of a run now: all statistics, the kind that decides on the alarm, and the width that wins in it."""
+
+    statistics: dict[str, Statistic]
+    decides: Kind
+    winner: int
 
 
 @dataclass(frozen=True)
@@ -69,13 +76,10 @@ class Ledger:
         self, monitor: Monitor, run: Run, prepared: Prepared, *, event_cap: int, exposure_budget: float
     ) -> None:
         self._monitor = monitor
-        self._prepared = prepared
         self._exposure_budget = exposure_budget
         binning = Binning(prepared.reference)
         self._parts: tuple[Part, ...] = (Effect(), Marginals(monitor, prepared, binning))
-        self._aggregation = Aggregation(
-            prepared.basis, prepared.features, prepared.reference.weights, monitor.mode, event_cap
-        )
+        self._widths = Widths(prepared, monitor.mode, event_cap)
         self.name = run.name
         self.epoch = run.epoch
         self.sequence = 0
@@ -126,9 +130,9 @@ class Ledger:
             raise StateError(
                 f"the events of chunk number {gone[0]} of run {self.name!r} are not in the store: reset the run"
             )
-        if saved.aggregation:
+        if saved.aggregations:
             kept = [self.events(payloads[sequence]) for sequence in saved.kept]
-            self._aggregation.restore(saved.aggregation, kept)
+            self._widths.restore(saved.aggregations, kept)
             for part in self._parts:
                 part.restore(saved.parts[part.name])
         self.sequence, self._dead, self._alarm = saved.sequence, saved.dead, saved.alarm
@@ -149,7 +153,7 @@ class Ledger:
         history: list[HistoryEntry] = []
         drop_payloads: list[int] = []
         drop_fits: list[int] = []
-        statistics: dict[str, Statistic] | None = None
+        found: Reported | None = None
         for result in results:
             receipt = result.receipt
             if receipt.sequence != self.sequence + 1:
@@ -162,77 +166,65 @@ class Ledger:
                 continue
             events = self.events(payloads[receipt.sequence])
             expected = expected_events(self._monitor, receipt)
-            self._aggregation.apply(
-                np.frombuffer(result.coefficients, dtype="<f8"),
-                np.frombuffer(result.score, dtype="<f8"),
-                result.t_chunk,
-                expected,
-                events,
-            )
+            self._widths.apply(result, expected, events)
             for part in self._parts:
                 part.add(Applied(fit=result, events=events, expected=expected))
             self._kept.append(receipt.sequence)
-            if self._aggregation.frozen:
+            if self._widths.frozen:
                 # Neither the events nor the models are needed any more.
                 drop_payloads += self._kept
                 drop_fits += self._kept
                 self._kept = []
             else:
                 self._kept_until = receipt.sequence
-            statistics, decides = self._reported()
+            found = self._reported()
             self._alarm = next_alarm(
                 self._alarm,
-                statistics[decides],
+                found.statistics[found.decides],
                 self._monitor.alarm,
-                number=self._aggregation.chunks,
+                number=self._widths.chunks,
                 chunk=receipt.chunk,
                 at=at,
             )
-            history.append(self._entry(result, statistics, at))
+            history.append(self._entry(result, found.statistics, at))
         last = results[-1].receipt
+        # The nulls' quantiles are most of the work of a chunk: they are computed again after a death alone.
+        if found is None and self._widths.chunks:
+            found = self._reported()
         return Page(
-            snapshot=self._snapshot(last.accepted_at, last.source_time, at, statistics),
+            snapshot=self._snapshot(last.accepted_at, last.source_time, at, found),
             state=self._state(),
             history=history,
-            projection=self._projection() if self._aggregation.frozen else None,
+            projection=self._projection(found) if found is not None and self._widths.frozen else None,
             drop_payloads=drop_payloads,
             drop_fits=drop_fits,
         )
 
-    def _reported(self) -> tuple[dict[str, Statistic], Kind]:
-        """Give all statistics as reported, and the kind that decides on the alarm."""
-        # Where the data are beyond the reference, the ratio overflows; that is reported, not warned about.
-        with np.errstate(over="ignore", invalid="ignore"):
-            found: dict[Kind, TestStatistic] = self._aggregation.statistics()
-        decides = deciding(found)
-        exposure = self._aggregation.exposure_ratio
+    def _reported(self) -> Reported:
+        joint = self._widths.statistics()
+        decides = deciding(joint)
+        exposure = self._widths.exposure_ratio
         dominated = (
             f"exposure {exposure:.2g} is past the budget of {self._exposure_budget:g}: the reference's own error "
             "dominates; its average effect is in the null"
             if exposure > self._exposure_budget
             else ""
         )
-        size, degrees = self._aggregation.expected / self._aggregation.chunks, self._aggregation.degrees
-        calibrated = size >= EVENTS_PER_DEGREE * degrees
-        small = (
-            f"no p-value: chunks of {size:.3g} events are too small for {degrees:.3g} degrees of freedom; send larger "
-            "chunks or raise lambda"
-        )
         statistics: dict[str, Statistic] = {}
-        for kind, one in found.items():
-            note = dominated if calibrated else small
-            if one.frozen:
+        for kind, one in joint.items():
+            note = dominated if one.smallest is not None else ""
+            if one.statistic.frozen:
                 note = (
-                    f"frozen after {one.chunks} chunks: the run has more events than are kept for the exact value; "
-                    "t_score goes on"
-                ) + (f"; {small}" if not calibrated else "")
+                    f"frozen after {one.statistic.chunks} chunks: the run has more events than are kept for the exact "
+                    "value; t_score goes on"
+                )
             statistics[kind] = reported(
                 kind,
                 one,
-                sequence=self._kept_until if one.frozen else self.sequence,
+                width=self._widths.sigmas[one.best],
+                sequence=self._kept_until if one.statistic.frozen else self.sequence,
                 policy=self._monitor.alarm if kind == decides else None,
-                note=note,
-                calibrated=calibrated,
+                note="; ".join(filter(None, (note, one.note))),
             )
         if "t_agg" not in statistics:
             statistics["t_agg"] = Statistic(
@@ -244,7 +236,7 @@ class Ledger:
             )
         for part in self._parts:
             statistics.update(part.statistics().items())
-        return statistics, decides
+        return Reported(statistics=statistics, decides=decides, winner=joint[decides].best)
 
     def _entry(self, fit: Fit, statistics: dict[str, Statistic], at: float) -> HistoryEntry:
         receipt = fit.receipt
@@ -281,9 +273,9 @@ class Ledger:
         accepted_at: float,
         source_time: float | None,
         at: float,
-        statistics: dict[str, Statistic] | None,
+        found: Reported | None,
     ) -> Snapshot:
-        run = self._aggregation
+        run = self._widths
         common = Snapshot(
             monitor=self._monitor.name,
             run=self.name,
@@ -296,25 +288,26 @@ class Ledger:
             events=run.events,
             expected=run.expected,
             exposure_ratio=run.exposure_ratio,
+            sigmas=run.sigmas,
             alarm=self._alarm,
             updated_at=at,
             last_accepted_at=accepted_at,
             last_source_time=source_time,
         )
-        if not run.chunks:
+        if found is None:
             return common
-        # The nulls' quantiles are most of the work of a chunk: they are computed again after a death alone.
-        statistics = statistics or self._reported()[0]
+        winner = run.runs[found.winner]
         # JSON has no infinity.
-        log_ratio = np.minimum(run.log_ratio(), LARGEST_LOG_RATIO)
+        log_ratio = np.minimum(winner.log_ratio(), LARGEST_LOG_RATIO)
         shown = msgspec.structs.replace(
             common,
-            statistics=statistics,
+            statistics=found.statistics,
+            winner=found.winner,
             ratio_form="projection" if run.frozen else "mixture",
-            log_normalisation=run.log_normalisation(),
+            log_normalisation=winner.log_normalisation(),
         )
         for part in self._parts:
-            shown = part.shown(shown, run, log_ratio)
+            shown = part.shown(shown, winner, log_ratio)
         return shown
 
     def _state(self) -> bytes:
@@ -326,10 +319,10 @@ class Ledger:
             kept=self._kept,
             kept_until=self._kept_until,
             alarm=self._alarm,
-            aggregation=self._aggregation.to_bytes() if self._aggregation.chunks else b"",
+            aggregations=self._widths.to_bytes(),
             parts={part.name: part.to_bytes() for part in self._parts},
         ).to_bytes()
 
-    def _projection(self) -> bytes:
-        run = self._aggregation
+    def _projection(self, found: Reported) -> bytes:
+        run = self._widths.runs[found.winner]
         return project(run.basis, run.reference_features, run.weights, run.log_ratio()).to_bytes()

@@ -44,7 +44,9 @@ class Marginals(Part):
     def __init__(self, monitor: Monitor, prepared: Prepared, binning: Binning) -> None:
         self._monitor = monitor
         self._prepared = prepared
-        self._basis = prepared.basis
+        # Moments and sizes of the reference, which all widths share.
+        self._basis = prepared.widths[0].basis
+        self._binned: dict[int, BinnedFeatures] = {}
         self._binning = binning
         self._weights = prepared.reference.v
         self._reference = self._histograms(self._weights)
@@ -53,14 +55,6 @@ class Marginals(Part):
         self.counts = np.zeros((features, BINS))
         """Events of the run per feature and bin, float64 (d, BINS)."""
         self.sums = FeatureSums(0, np.zeros(features), np.zeros(features))
-
-    @cached_property
-    def _binned(self) -> BinnedFeatures:
-        """The eigenbasis in the bins: seconds for large references, and not needed before something is shown."""
-        prepared = self._prepared
-        return BinnedFeatures.of(
-            prepared.basis, prepared.features, self._weights, self._binning.reference, BINS
-        )
 
     @cached_property
     def _mean_error(self) -> NDArray[np.float64]:
@@ -89,7 +83,7 @@ class Marginals(Part):
         """Give the snapshot with the features."""
         scale = run.expected / self._basis.sum_weights
         ratio = [[told(r) for r in row.tolist()] for row in self._learned(log_ratio)]
-        contributions = self._contributions(run, ratio)
+        contributions = self._contributions(snapshot.winner, run, ratio)
         shifts = self.sums.shifts(self._mean_error) if self.sums.events > 1 else None
         features = []
         for j, (name, unit) in enumerate(zip(self._monitor.features, self._monitor.units, strict=True)):
@@ -120,10 +114,16 @@ class Marginals(Part):
         empty = self._reference <= 0
         return np.asarray(np.where(empty, 1.0, learned / np.where(empty, 1.0, self._reference)))
 
-    def _contributions(self, run: Aggregation, ratio: list[list[float | None]]) -> list[Contribution]:
+    def _contributions(
+        self, winner: int, run: Aggregation, ratio: list[list[float | None]]
+    ) -> list[Contribution]:
+        if winner not in self._binned:  # seconds for large references, and not needed before it is shown
+            self._binned[winner] = BinnedFeatures.of(
+                run.basis, run.reference_features, self._weights, self._binning.reference, BINS
+            )
         h, h_squared = run.shrinkage_means
         finite = np.array([[1.0 if r is None else r for r in row] for row in ratio])
-        return self._binned.contributions(
+        return self._binned[winner].contributions(
             finite, mode=run.mode, expected=run.expected, h=h, h_squared=h_squared
         )
 

@@ -36,6 +36,11 @@ class AggregatorMetrics:
         self._null_deviation = gauge("nplmon_null_deviation", "Standard deviation of the null.", "kind")
         self._threshold = gauge("nplmon_alarm_threshold", "Value at which the alarm fires now.", "kind")
         self._warning = gauge("nplmon_warning_threshold", "Value at which a warning fires now.", "kind")
+        self._width = gauge(
+            "nplmon_winning_width",
+            "Sigma of the winning kernel width, in reference standard deviations.",
+            "kind",
+        )
         self._alarm = gauge("nplmon_alarm_level", "Latched alarm: 0 ok, 1 warning, 2 alarm.")
         self._chunks = gauge("nplmon_run_chunks", "Chunks in the live run's statistic.")
         self._events = gauge("nplmon_run_events", "Events in the live run's statistic.")
@@ -104,6 +109,7 @@ class AggregatorMetrics:
                 (self._null_deviation, one.null_deviation),
                 (self._threshold, one.threshold),
                 (self._warning, one.warning_threshold),
+                (self._width, one.width),
             ):
                 if value is None:
                     _forget(family, monitor, kind)

@@ -79,7 +79,7 @@ class Part(ABC):
         snapshot:
             What is known so far.
         run:
-            The run's aggregation, with at least one chunk.
+            The run's aggregation with the kernel width that wins (`Snapshot.winner`), with at least one chunk.
         log_ratio:
-            log rbar at the reference events, float64 (N_R,), bounded so that its exponential is finite.
+            Its log rbar at the reference events, float64 (N_R,), bounded so that its exponential is finite.
         """

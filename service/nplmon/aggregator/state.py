@@ -8,7 +8,7 @@ import msgspec
 
 from nplmon.broker.messages import Alarm
 
-VERSION = 2
+VERSION = 3
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -30,8 +30,8 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     kept_until: int
     """The last chunk in the exact t_agg."""
     alarm: Alarm
-    aggregation: bytes
-    """`Aggregation.to_bytes()`; empty before the first applied chunk."""
+    aggregations: list[bytes]
+    """`Widths.to_bytes()`: one for each kernel width; empty before the first applied chunk."""
     parts: dict[str, bytes]
     """What `Part.to_bytes` gave, by the part's name."""
 

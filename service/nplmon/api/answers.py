@@ -113,6 +113,8 @@ class DensityRatio(msgspec.Struct, frozen=True):
     run: str
     sequence: int
     form: Literal["mixture", "projection"]
+    width: float | None
+    """Sigma of the kernel width whose ratio it is: the winning one."""
     features: tuple[FeatureRatio, ...]
 
 
@@ -123,6 +125,8 @@ class RatioValues(msgspec.Struct, frozen=True):
     run: str
     sequence: int
     form: Literal["mixture", "projection"]
+    width: float | None
+    """Sigma of the kernel width whose ratio it is: the winning one."""
     log_ratio: list[float]
     ratio: list[float]
 

@@ -31,13 +31,15 @@ router = APIRouter(tags=["statistics"])
     responses=described("Data, reference and ratio by feature", DensityRatio),
 )
 async def show_density_ratio(context: InContext, monitor: MonitorPath, run: RunQuery = None) -> Answer:
-    """Show data, reference and the averaged ratio along each feature."""
+    """Show data, reference and the averaged ratio of the winning kernel width along each feature."""
     found = await chosen_run(context, monitor, run)
     snapshot = await context.broker.statistics.snapshot(monitor, found.name)
     if snapshot is None:
         raise no_statistic(f"Nothing was applied yet in the run {found.name!r}.")
     return Answer(
-        DensityRatio(monitor, found.name, snapshot.sequence, snapshot.ratio_form, snapshot.features)
+        DensityRatio(
+            monitor, found.name, snapshot.sequence, snapshot.ratio_form, _width(snapshot), snapshot.features
+        )
     )
 
 
@@ -53,7 +55,7 @@ async def evaluate_density_ratio(
     run: RunQuery = None,
     features: Annotated[str | None, Query(description="Names of the columns, comma separated.")] = None,
 ) -> Answer:
-    """Evaluate the running averaged ratio at given points."""
+    """Evaluate the running averaged ratio of the winning kernel width at given points."""
     kind = content_type(request)
     found = await chosen_run(context, monitor, run)
     settings = await context.broker.monitors.at(monitor, found.monitor_epoch)
@@ -61,8 +63,8 @@ async def evaluate_density_ratio(
     points, _ = await off_loop(
         len(body), read_events, kind, body, settings.features, listed(features), PointsBody
     )
-    snapshot, ratio = await context.ratios.ratio(settings, found.name)
-    log_ratio = await context.ratios.evaluate(ratio, await context.ratios.basis(settings), points)
+    snapshot, ratio, basis = await context.ratios.ratio(settings, found.name)
+    log_ratio = await context.ratios.evaluate(ratio, basis, points)
     return await anyio.to_thread.run_sync(_answer, monitor, found.name, snapshot, log_ratio)
 
 
@@ -70,5 +72,17 @@ def _answer(monitor: str, run: str, snapshot: Snapshot, log_ratio: NDArray[np.fl
     with np.errstate(over="ignore"):
         ratio = np.exp(log_ratio)
     return Answer(
-        RatioValues(monitor, run, snapshot.sequence, snapshot.ratio_form, log_ratio.tolist(), ratio.tolist())
+        RatioValues(
+            monitor,
+            run,
+            snapshot.sequence,
+            snapshot.ratio_form,
+            _width(snapshot),
+            log_ratio.tolist(),
+            ratio.tolist(),
+        )
     )
+
+
+def _width(snapshot: Snapshot) -> float | None:
+    return snapshot.sigmas[snapshot.winner] if snapshot.sigmas else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nplmon.api.bodies import THREAD_BYTES
 from nplmon.api.names import NAME_PATTERN, checked_features
@@ -16,6 +16,23 @@ SETTINGS_LIMIT = THREAD_BYTES
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Sigma = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+MOST_WIDTHS = 8
+
+
+def increasing(widths: tuple[float, ...]) -> tuple[float, ...]:
+    """Sort kernel widths, or the quantiles that give them; each is named once.
+
+    Raises
+    ------
+    ValueError
+        If one is named twice.
+    """
+    if len(set(widths)) < len(widths):
+        twice = next(width for width in widths if widths.count(width) > 1)
+        message = f"{twice:g} is there twice; give each width once"
+        raise ValueError(message)
+    return tuple(sorted(widths))
 
 
 class Strict(BaseModel):
@@ -29,8 +46,10 @@ class KernelRequest(Strict):
 
     centres: Annotated[int, Field(ge=10, le=20_000)] = 1000
     lambda_: Annotated[float, Field(alias="lambda", gt=0, le=1, allow_inf_nan=False)] = 1e-5
-    sigma: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] | None = None
-    sigma_quantile: Probability = 0.9
+    sigmas: Annotated[tuple[Sigma, ...], Field(max_length=MOST_WIDTHS), AfterValidator(increasing)] = ()
+    sigma_quantiles: Annotated[
+        tuple[Probability, ...], Field(min_length=1, max_length=MOST_WIDTHS), AfterValidator(increasing)
+    ] = (0.25, 0.5, 0.75)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
@@ -188,6 +207,8 @@ def _merged(request: KernelRequest | AlarmRequest, sent: bool, present: MergedT)
     if not sent:
         return present
     members = {name: getattr(request, name) for name in request.model_fields_set}
+    if "sigma_quantiles" in members:  # asked for by quantiles, the present widths must not win over them
+        members.setdefault("sigmas", ())
     return msgspec.structs.replace(present, **members)
 
 

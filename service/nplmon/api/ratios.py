@@ -11,7 +11,7 @@ import numpy as np
 
 from nplmon.api.problems import Problem
 from nplmon.broker.messages import expected_events
-from nplmon.nplm.basis import Basis, basis_key
+from nplmon.nplm.basis import Basis, basis_keys
 from nplmon.nplm.ratio import AveragedRatio
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class Ratios:
         self._bases: OrderedDict[tuple[str, str], Basis] = OrderedDict()
         self._limiter = anyio.CapacityLimiter(EVALUATIONS)
 
-    async def basis(self, monitor: Monitor) -> Basis:
-        """Give a monitor's eigenbasis.
+    async def basis(self, monitor: Monitor, width: int) -> Basis:
+        """Give a monitor's eigenbasis for one of its kernel widths, by number.
 
         Raises
         ------
@@ -46,17 +46,15 @@ class Ratios:
             `no-statistic`, if no trainer has prepared it yet.
         """
         kernel = monitor.kernel
-        key = (
-            monitor.reference_hash,
-            basis_key(
-                monitor.features,
-                kernel.centres,
-                kernel.lambda_,
-                kernel.sigma,
-                kernel.sigma_quantile,
-                kernel.seed,
-            ),
+        keys = basis_keys(
+            monitor.features,
+            kernel.centres,
+            kernel.lambda_,
+            kernel.sigmas,
+            kernel.sigma_quantiles,
+            kernel.seed,
         )
+        key = (monitor.reference_hash, keys[width])
         if key not in self._bases:
             body = await self._broker.references.basis(*key)
             if body is None:
@@ -68,8 +66,8 @@ class Ratios:
             self._bases.popitem(last=False)
         return basis
 
-    async def ratio(self, monitor: Monitor, run: str) -> tuple[Snapshot, AveragedRatio]:
-        """Give a run's averaged ratio, and the snapshot that it belongs to.
+    async def ratio(self, monitor: Monitor, run: str) -> tuple[Snapshot, AveragedRatio, Basis]:
+        """Give the averaged ratio of the kernel width that wins, the snapshot it belongs to, and its eigenbasis.
 
         Raises
         ------
@@ -80,15 +78,18 @@ class Ratios:
             snapshot = await self._broker.statistics.snapshot(monitor.name, run)
             if snapshot is None or snapshot.chunks == 0:
                 raise no_statistic(f"Nothing was applied yet in the run {run!r}.")
+            basis = await self.basis(monitor, snapshot.winner)
             if snapshot.ratio_form == "projection":
                 body = await self._broker.statistics.projection(monitor.name, run)
-                if body is not None:
-                    return snapshot, AveragedRatio.from_bytes(body)
+                projected = None if body is None else AveragedRatio.from_bytes(body)
+                # Another width may have won in between.
+                if projected is not None and projected.basis == basis.digest:
+                    return snapshot, projected, basis
             else:
                 fits = await self._broker.statistics.models(monitor.name, run, snapshot.sequence)
                 # Fewer, when the aggregator has projected the ratio in between; the snapshot is newer then.
                 if len(fits) == snapshot.chunks:
-                    return snapshot, mixture(fits, monitor, snapshot.log_normalisation)
+                    return snapshot, mixture(fits, monitor, snapshot), basis
         raise no_statistic(f"The models of the run {run!r} do not belong to its snapshot.")
 
     async def evaluate(
@@ -114,12 +115,13 @@ class Ratios:
         return await anyio.to_thread.run_sync(blocks, limiter=self._limiter)
 
 
-def mixture(fits: list[Fit], monitor: Monitor, log_normalisation: float) -> AveragedRatio:
-    """Put the chunks' models together: sum_k lam_k e^{f_k} / sum_k lam_k."""
+def mixture(fits: list[Fit], monitor: Monitor, snapshot: Snapshot) -> AveragedRatio:
+    """Put the chunks' models of the winning width together: sum_k lam_k e^{f_k} / sum_k lam_k."""
+    models = [fit.widths[snapshot.winner].coefficients for fit in fits]
     return AveragedRatio(
-        coefficients=np.stack([np.frombuffer(fit.coefficients, dtype="<f8") for fit in fits]),
+        coefficients=np.stack([np.frombuffer(model, dtype="<f8") for model in models]),
         log_weights=np.log([expected_events(monitor, fit.receipt) for fit in fits]),
-        log_normalisation=log_normalisation,
+        log_normalisation=snapshot.log_normalisation,
     )
 
 

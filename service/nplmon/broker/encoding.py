@@ -10,6 +10,9 @@ from nplmon.broker.messages import Death, Fit
 
 T = TypeVar("T")
 
+FIT_VERSION = 2
+"""2: one fit for each kernel width."""
+
 _FIT = msgspec.msgpack.Decoder(Fit)
 _DEATH = msgspec.msgpack.Decoder(Death)
 _PACK = msgspec.msgpack.Encoder()
@@ -32,8 +35,8 @@ def from_json(body: bytes, kind: type[T]) -> T:
 
 
 def pack(result: Fit | Death) -> bytes:
-    """Encode a result; its first byte says what it is: `F` or `D`."""
-    return (b"F" if isinstance(result, Fit) else b"D") + _PACK.encode(result)
+    """Encode a result; its first byte says what it is, `F` or `D`, and the second of a fit its version."""
+    return (bytes([ord("F"), FIT_VERSION]) if isinstance(result, Fit) else b"D") + _PACK.encode(result)
 
 
 def unpack(body: bytes) -> Fit | Death:
@@ -42,11 +45,18 @@ def unpack(body: bytes) -> Fit | Death:
     Raises
     ------
     ValueError
-        If the first byte is neither `F` nor `D`.
+        If the first byte is neither `F` nor `D`, or a fit has another version.
     """
     tag, rest = body[:1], memoryview(body)[1:]
     if tag == b"F":
-        return _FIT.decode(rest)
+        version = body[1] if len(body) > 1 else None
+        if version != FIT_VERSION:
+            message = (
+                f"a fit of version {version} cannot be read, only version {FIT_VERSION}: another version of nplmon "
+                "wrote it; run trainers and aggregators of one version and reset the run"
+            )
+            raise ValueError(message)
+        return _FIT.decode(rest[1:])
     if tag == b"D":
         return _DEATH.decode(rest)
     message = f"a result begins with F or D, not with {tag!r}"

@@ -71,10 +71,10 @@ class KernelSettings(Message, frozen=True, kw_only=True):
     centres: int = 1000
     """M, Nystrom centres drawn from the reference."""
     lambda_: float = msgspec.field(default=1e-5, name="lambda")
-    sigma: float | None = None
-    """Kernel width in reference standard deviations; None: taken from `sigma_quantile`."""
-    sigma_quantile: float = 0.9
-    """Quantile of the reference's pair distances that gives sigma."""
+    sigmas: tuple[float, ...] = ()
+    """Kernel widths in reference standard deviations, increasing; none: taken from `sigma_quantiles`."""
+    sigma_quantiles: tuple[float, ...] = (0.25, 0.5, 0.75)
+    """Quantiles of the reference's pair distances that give the widths, increasing."""
     seed: int = 0
 
 
@@ -161,10 +161,9 @@ def expected_events(monitor: Monitor, receipt: Receipt) -> float:
     return monitor.rate * receipt.exposure
 
 
-class Fit(Message, frozen=True, kw_only=True):
-    """The result of one chunk: its model's coefficients in the reference eigenbasis, and its own statistic."""
+class WidthFit(Message, frozen=True, kw_only=True):
+    """The fit of one chunk with one kernel width: coefficients in the eigenbasis of that width, and its statistic."""
 
-    receipt: Receipt
     coefficients: bytes
     """float64, little-endian, shape (r,)."""
     score: bytes
@@ -173,7 +172,15 @@ class Fit(Message, frozen=True, kw_only=True):
     iterations: int
     decrement: float
     """Newton decrement at the end, in units of t: the resolution of `t_chunk`."""
+
+
+class Fit(Message, frozen=True, kw_only=True):
+    """The result of one chunk: one fit for each kernel width of the monitor, in their order."""
+
+    receipt: Receipt
+    widths: tuple[WidthFit, ...]
     fit_seconds: float
+    """Of all widths together."""
     trainer: str
     device: str
     finished_at: float
@@ -190,7 +197,11 @@ class Death(Message, frozen=True, kw_only=True):
 
 
 class Statistic(Message, frozen=True, kw_only=True):
-    """One test statistic with its null, its threshold and its state. Nothing that is invalid carries a p-value."""
+    """One test statistic with its null, its threshold and its state. Nothing that is invalid carries a p-value.
+
+    With several kernel widths value, null and thresholds are those of the width with the smallest p-value, `width`;
+    p and Z are joint: they account for the choice.
+    """
 
     kind: StatisticKind
     value: float | None
@@ -307,6 +318,10 @@ class Snapshot(Message, frozen=True, kw_only=True):
     statistics: dict[str, Statistic] = {}
     """By kind: t_chunk (the last chunk), t_agg, t_ref, t_score, t_sum."""
     effect_size: EffectSize | None = None
+    sigmas: tuple[float, ...] = ()
+    """The monitor's kernel widths, in reference standard deviations, in the order of the fits."""
+    winner: int = 0
+    """Which of them wins in the statistic that decides on the alarm; the averaged ratio that is shown is its own."""
     alarm: Alarm = Alarm()
     features: tuple[FeatureRatio, ...] = ()
     ratio_form: Literal["mixture", "projection"] = "mixture"

@@ -128,7 +128,7 @@ def statistics_table(snapshot: Snapshot) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("statistic", "value", "null mean ± sd", "threshold", "p", "Z", "state"):
+    for name in ("statistic", "value", "sigma", "null mean ± sd", "threshold", "p", "Z", "state"):
         table.add_column(name)
     main = main_kind(snapshot)
     for kind, s in snapshot.statistics.items():
@@ -137,6 +137,7 @@ def statistics_table(snapshot: Snapshot) -> Table:
         table.add_row(
             kind,
             number(s.value, 6),
+            number(s.width, 3),
             null,
             number(s.threshold),
             number(s.p, 3),

@@ -52,13 +52,17 @@ def create(
     centres: Annotated[int | None, typer.Option("--centres", help="Nystrom centres. Default: 1000.")] = None,
     lambda_: Annotated[float | None, typer.Option("--lambda", help="Regularisation. Default: 1e-5.")] = None,
     sigma: Annotated[
-        float | None,
-        typer.Option("--sigma", help="Kernel width in standard deviations. Default: from --sigma-quantile."),
+        list[float] | None,
+        typer.Option(
+            "--sigma",
+            help="Kernel width in standard deviations; repeat it for several. Default: from --sigma-quantile.",
+        ),
     ] = None,
     sigma_quantile: Annotated[
-        float | None,
+        list[float] | None,
         typer.Option(
-            "--sigma-quantile", help="Quantile of the pair distances that is the width. Default: 0.9."
+            "--sigma-quantile",
+            help="Quantile of the pair distances that is a width; repeat it. Default: 0.25, 0.5 and 0.75.",
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the drawn centres. Default: 0.")] = None,
@@ -78,8 +82,8 @@ def create(
         {
             "centres": centres,
             "lambda": lambda_,
-            "sigma": sigma,
-            "sigma_quantile": sigma_quantile,
+            "sigmas": sigma or None,
+            "sigma_quantiles": sigma_quantile or None,
             "seed": seed,
         }
     )
@@ -145,14 +149,20 @@ def delete(
     typer.echo(f"deleted {name}")
 
 
-def _given(settings: dict[str, float | int | None]) -> dict[str, float | int] | None:
+def _given(settings: dict[str, float | list[float] | None]) -> dict[str, float | list[float]] | None:
     return {name: value for name, value in settings.items() if value is not None} or None
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
 
 
 def _print(monitor: Monitor) -> None:
     kernel, alarm = monitor.kernel, monitor.alarm
     width = (
-        f"sigma {kernel.sigma:g}" if kernel.sigma is not None else f"sigma quantile {kernel.sigma_quantile:g}"
+        f"sigma {_numbers(kernel.sigmas)}"
+        if kernel.sigmas
+        else f"sigma quantiles {_numbers(kernel.sigma_quantiles)}"
     )
     named = zip(monitor.features, monitor.units, strict=True)
     print_fields(

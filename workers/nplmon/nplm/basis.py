@@ -69,6 +69,45 @@ def basis_key(
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
 
 
+def basis_keys(
+    features: tuple[str, ...],
+    centres: int,
+    lambda_: float,
+    sigmas: tuple[float, ...],
+    sigma_quantiles: tuple[float, ...],
+    seed: int,
+) -> tuple[str, ...]:
+    """Give the key of the eigenbasis of each kernel width, in the order of the widths; `sigmas` win where given.
+
+    Examples
+    --------
+    >>> quantiles = (0.25, 0.9)
+    >>> basis_keys(("x",), 1000, 1e-6, (), quantiles, 0)[1] == basis_key(("x",), 1000, 1e-6, None, 0.9, 0)
+    True
+    >>> len(basis_keys(("x",), 1000, 1e-6, (0.7,), quantiles, 0))
+    1
+    """
+    return tuple(
+        basis_key(features, centres, lambda_, sigma, quantile, seed)
+        for sigma, quantile in kernel_widths(sigmas, sigma_quantiles)
+    )
+
+
+def kernel_widths(
+    sigmas: tuple[float, ...], sigma_quantiles: tuple[float, ...]
+) -> list[tuple[float | None, float]]:
+    """Give sigma and quantile of each kernel width, as `prepare` takes them: the quantile counts where sigma is None.
+
+    Examples
+    --------
+    >>> kernel_widths((0.3, 2.0), (0.5,)), kernel_widths((), (0.5,))
+    ([(0.3, 0.5), (2.0, 0.5)], [(None, 0.5)])
+    """
+    if sigmas:
+        return [(sigma, 0.5) for sigma in sigmas]
+    return [(None, quantile) for quantile in sigma_quantiles]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Basis:
     """The eigenbasis of one reference under one kernel.

@@ -32,6 +32,8 @@ class AveragedRatio:
         log lam_k, float64 (n,).
     log_normalisation:
         Subtracted from the log ratio: the log of its mean over the reference in mode "shape", 0 in mode "rate".
+    basis:
+        Digest of the eigenbasis that the coefficients belong to; "" where it is not told.
 
     Examples
     --------
@@ -45,6 +47,7 @@ class AveragedRatio:
     coefficients: NDArray[np.float64]
     log_weights: NDArray[np.float64]
     log_normalisation: float = 0.0
+    basis: str = ""
 
     @property
     def form(self) -> Literal["mixture", "projection"]:
@@ -66,6 +69,7 @@ class AveragedRatio:
                 "coefficients": self.coefficients,
                 "log_weights": self.log_weights,
                 "log_normalisation": np.array([self.log_normalisation]),
+                "basis": np.frombuffer(self.basis.encode(), dtype=np.uint8),
             }
         )
 
@@ -77,6 +81,7 @@ class AveragedRatio:
             coefficients=arrays["coefficients"],
             log_weights=arrays["log_weights"],
             log_normalisation=float(arrays["log_normalisation"][0]),
+            basis=arrays["basis"].tobytes().decode(),
         )
 
 
@@ -103,4 +108,4 @@ def project(
     """
     moment = ((weights * log_ratio).astype(np.float32) @ features).astype(np.float64) / basis.sum_weights
     b = moment / (basis.second_moment + basis.lambda_)
-    return AveragedRatio(coefficients=b[None, :], log_weights=np.empty(0))
+    return AveragedRatio(coefficients=b[None, :], log_weights=np.empty(0), basis=basis.digest)

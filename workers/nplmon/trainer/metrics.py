@@ -24,7 +24,7 @@ class TrainerMetrics:
         )
         self.fit_duration = Histogram(
             "nplmon_fit_duration_seconds",
-            "Duration of one fit, in s.",
+            "Duration of the fits of one chunk, all kernel widths together, in s.",
             ["monitor"],
             buckets=DURATIONS,
             registry=registry,

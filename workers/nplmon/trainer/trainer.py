@@ -11,7 +11,7 @@ import numpy as np
 import structlog
 
 from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonitor
-from nplmon.broker.messages import Fit, expected_events
+from nplmon.broker.messages import Fit, WidthFit, expected_events
 from nplmon.nplm.kernel import KernelModel
 from nplmon.nplm.kernel_fit import KernelFit
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from nplmon.broker import Broker, Lease
     from nplmon.broker.messages import Monitor
-    from nplmon.prepared import PreparedReferences
+    from nplmon.prepared import Prepared, PreparedReferences
     from nplmon.settings import Settings
     from nplmon.trainer.metrics import TrainerMetrics
 
@@ -65,7 +65,7 @@ class Trainer:
         self._metrics = metrics
         self._held: dict[str, Lease] = {}
         self._lost: set[str] = set()
-        self._references: dict[str, KernelModel] = {}
+        self._references: dict[str, tuple[KernelModel, ...]] = {}
         self._next_take_over = 0.0
         self._stop = asyncio.Event()
 
@@ -124,7 +124,7 @@ class Trainer:
         return await self._broker.leases.take(self.name, names, count=1, block_seconds=BLOCK_SECONDS)
 
     async def _end(self, lease: Lease) -> None:
-        """Fit one chunk and store the result, or hand the chunk back with what went wrong."""
+        """Fit one chunk with all kernel widths and store the result, or hand the chunk back with what went wrong."""
         receipt = lease.receipt
         line = log.bind(
             monitor=receipt.monitor, run=receipt.run, chunk=receipt.chunk, sequence=receipt.sequence
@@ -186,33 +186,28 @@ class Trainer:
             raise LookupError("the events of this chunk are not in the store")
         # Read each time: a monitor deleted and made again begins at the same epoch with other settings.
         monitor = await self._broker.monitors.at(receipt.monitor, receipt.monitor_epoch)
-        reference = await self._reference(monitor)
+        models = await self._models(monitor)
         events = np.frombuffer(lease.payload, dtype="<f4").reshape(receipt.events, len(monitor.features))
         fitted, seconds = await asyncio.to_thread(
-            _timed_fit, reference, events, expected_events(monitor, receipt)
+            _timed_fit, models, events, expected_events(monitor, receipt)
         )
         self._metrics.fit_duration.labels(monitor.name).observe(seconds)
         return Fit(
             receipt=receipt,
-            coefficients=fitted.coefficients.astype("<f8").tobytes(),
-            score=fitted.score.astype("<f8").tobytes(),
-            t_chunk=fitted.statistic,
-            iterations=fitted.iterations,
-            decrement=fitted.resolution,
+            widths=tuple(_message(one) for one in fitted),
             fit_seconds=seconds,
             trainer=self.name,
             device=str(self._device),
             finished_at=time.time(),
         )
 
-    async def _reference(self, monitor: Monitor) -> KernelModel:
+    async def _models(self, monitor: Monitor) -> tuple[KernelModel, ...]:
+        """Give the model of each kernel width, on the device."""
         prepared = await self._prepared.get(monitor)
         if prepared.key not in self._references:
             while len(self._references) >= KEPT:
                 self._references.pop(next(iter(self._references)))
-            self._references[prepared.key] = await asyncio.to_thread(
-                KernelModel, prepared.reference, prepared.basis, prepared.features, device=self._device
-            )
+            self._references[prepared.key] = await asyncio.to_thread(_on_device, prepared, self._device)
         return self._references[prepared.key]
 
     async def _renew_leases(self) -> None:
@@ -236,9 +231,26 @@ class Trainer:
                     log.warning("lease lost", monitor=lease.receipt.monitor, chunk=lease.receipt.chunk)
 
 
+def _on_device(prepared: Prepared, device: torch.device) -> tuple[KernelModel, ...]:
+    return tuple(
+        KernelModel(prepared.reference, width.basis, width.features, device=device)
+        for width in prepared.widths
+    )
+
+
 def _timed_fit(
-    reference: KernelModel, events: NDArray[np.float32], expected: float
-) -> tuple[KernelFit, float]:
+    models: tuple[KernelModel, ...], events: NDArray[np.float32], expected: float
+) -> tuple[list[KernelFit], float]:
     start = time.perf_counter()
-    fitted = reference.fit(events, expected)
+    fitted = [model.fit(events, expected) for model in models]
     return fitted, time.perf_counter() - start
+
+
+def _message(fitted: KernelFit) -> WidthFit:
+    return WidthFit(
+        coefficients=fitted.coefficients.astype("<f8").tobytes(),
+        score=fitted.score.astype("<f8").tobytes(),
+        t_chunk=fitted.statistic,
+        iterations=fitted.iterations,
+        decrement=fitted.resolution,
+    )
