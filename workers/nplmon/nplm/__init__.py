@@ -9,10 +9,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nplmon.nplm.calibration import CalibratedP, Calibration
     from nplmon.nplm.contribution import BinnedFeatures, Contribution
+    from nplmon.nplm.disagreement import Disagreement
     from nplmon.nplm.effect import EffectSize, FeatureSums, MeanShifts, effect_size, reference_mean_error
     from nplmon.nplm.eprocess import ChunkEvidence, EProcess
     from nplmon.nplm.evidence import Evidence
+    from nplmon.nplm.joint_trajectory import JointNull
     from nplmon.nplm.kernel import KernelModel
     from nplmon.nplm.kernel_fit import KernelFit
     from nplmon.nplm.levels import ScoreProcess, closed_form_levels, cross_moments
@@ -27,9 +30,12 @@ if TYPE_CHECKING:
         RunLengthThresholds,
         alarm_levels,
         run_length_thresholds,
+        toys_needed,
     )
     from nplmon.nplm.sparker import Alternation, SparkerFit, SparkerModel
     from nplmon.nplm.templates import Profiled, RunScore, Template, Tolerance
+    from nplmon.nplm.toy_plan import ToyPlan, Trajectories
+    from nplmon.nplm.toys import replay
     from nplmon.nplm.trajectory import null_sequence, null_trajectories
     from nplmon.nplm.widths import JointP, aggregate_chosen, joint_p, minimum_p
 
@@ -37,14 +43,18 @@ _HOMES = {
     "AlarmLevels": "run_length",
     "Alternation": "sparker",
     "BinnedFeatures": "contribution",
+    "CalibratedP": "calibration",
+    "Calibration": "calibration",
     "ChunkEvidence": "eprocess",
     "Contribution": "contribution",
     "Counted": "rate",
+    "Disagreement": "disagreement",
     "EProcess": "eprocess",
     "EffectSize": "effect",
     "Evidence": "evidence",
     "FeatureSums": "effect",
     "Fitted": "model",
+    "JointNull": "joint_trajectory",
     "JointP": "widths",
     "KernelFit": "kernel_fit",
     "KernelModel": "kernel",
@@ -53,8 +63,8 @@ _HOMES = {
     "MlpModel": "mlp",
     "Model": "model",
     "PValueThresholds": "run_length",
-    "RateTest": "rate",
     "Profiled": "templates",
+    "RateTest": "rate",
     "Reference": "reference",
     "RunLengthThresholds": "run_length",
     "RunResult": "run",
@@ -65,6 +75,8 @@ _HOMES = {
     "SparkerModel": "sparker",
     "Template": "templates",
     "Tolerance": "templates",
+    "ToyPlan": "toy_plan",
+    "Trajectories": "toy_plan",
     "aggregate": "run",
     "aggregate_chosen": "widths",
     "alarm_levels": "run_length",
@@ -78,21 +90,27 @@ _HOMES = {
     "null_sequence": "trajectory",
     "null_trajectories": "trajectory",
     "reference_mean_error": "effect",
+    "replay": "toys",
     "run_length_thresholds": "run_length",
+    "toys_needed": "run_length",
 }
 
 __all__ = [
     "AlarmLevels",
     "Alternation",
     "BinnedFeatures",
+    "CalibratedP",
+    "Calibration",
     "ChunkEvidence",
     "Contribution",
     "Counted",
+    "Disagreement",
     "EProcess",
     "EffectSize",
     "Evidence",
     "FeatureSums",
     "Fitted",
+    "JointNull",
     "JointP",
     "KernelFit",
     "KernelModel",
@@ -113,6 +131,8 @@ __all__ = [
     "SparkerModel",
     "Template",
     "Tolerance",
+    "ToyPlan",
+    "Trajectories",
     "aggregate",
     "aggregate_chosen",
     "alarm_levels",
@@ -126,7 +146,9 @@ __all__ = [
     "null_sequence",
     "null_trajectories",
     "reference_mean_error",
+    "replay",
     "run_length_thresholds",
+    "toys_needed",
 ]
 
 

@@ -25,7 +25,7 @@ from scipy import special
 
 from nplmon.nplm.errors import StateError
 from nplmon.nplm.null import ChiSquareSum, Mode, Nulls
-from nplmon.nplm.statistic import TestStatistic, log_mean, t_agg, t_ref
+from nplmon.nplm.statistic import TestStatistic, excess, log_mean, t_agg, t_ref
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from nplmon.nplm.basis import Basis
 
 Kind = Literal["t_chunk", "t_agg", "t_ref", "t_score", "t_sum"]
-LEVERAGE_SAMPLE: Final = 10_000
 FORMAT: Final = "nplmon-aggregation-1"
 _SCALARS: Final = (
     "chunks",
@@ -271,20 +270,10 @@ class Aggregation:
         }
 
     def _excess(self, chunks: int) -> float:
-        r"""Give what t_agg is expected to exceed its null by, :math:`(1 - 1/n) \, N \, E_R[q^2]`.
-
-        The average of :math:`e^{f_k}` contains the variance of the :math:`f_k`, and each f_k is larger at the events
-        that it was fitted to; with the leverage :math:`q(x) = \sum_j \psi_j(x)^2 / (N \mu_j + \Lambda^{pen})` of one
-        event this is the leading term in 1/N (ours). It is an upper estimate: an event of leverage above 1 moves f by
-        less than its leverage. The expectation is over 10,000 reference events.
-        """
-        size = self.expected / self.chunks
-        rows = slice(None, None, max(1, len(self.weights) // LEVERAGE_SAMPLE))
-        weights, psi = self.weights[rows], self.reference_features[rows]
-        leverage = psi**2 @ (1 / (size * self.basis.second_moment + self.basis.penalty(size))).astype(
-            np.float32
+        size = np.array([self.expected / self.chunks])
+        return float(
+            excess(self.basis, self.reference_features, self.weights, np.array([float(chunks)]), size)[0]
         )
-        return float((1 - 1 / chunks) * size * (weights @ leverage.astype(np.float64) ** 2) / weights.sum())
 
     def merge(self, other: Aggregation) -> Aggregation:
         """Give the state of both runs' chunks, those of `other` after one's own; neither is changed.

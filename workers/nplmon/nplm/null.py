@@ -288,6 +288,10 @@ class Nulls:
             np.concatenate([(chunks - 1) * single.degrees, shared.degrees]),
         )
 
+    def quadratic(self, s: NDArray[np.float64]) -> ChiSquareSum:
+        """Null of sum_j s_j Z_j^2, where the Z_j are a score's components without the reference's error, s (r,)."""
+        return self._sum(s, self._dependent(s, np.zeros_like(s)))
+
     def _exposure(self, expected: float) -> float:
         return expected / self.basis.effective_events
 

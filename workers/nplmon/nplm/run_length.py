@@ -164,6 +164,24 @@ class AlarmLevels:
     alarm: PValueThresholds
 
 
+def toys_needed(run_length: float) -> int:
+    """Give how many toys thresholds for an expected run length need: 10 ERT.
+
+    Raises
+    ------
+    ValueError
+        If the run length is below 2 chunks or not finite.
+
+    Examples
+    --------
+    >>> toys_needed(1_000)
+    10000
+    """
+    if not (np.isfinite(run_length) and run_length >= 2):
+        raise ValueError(f"an expected run length of {run_length} chunks: give at least 2")
+    return int(np.ceil(TOYS_PER_CHUNK * run_length))
+
+
 def run_length_thresholds(trajectories: NDArray[np.floating], run_length: float) -> RunLengthThresholds:
     """Choose thresholds with a hazard of 1/ERT among the toys that have not crossed.
 
@@ -189,17 +207,16 @@ def run_length_thresholds(trajectories: NDArray[np.floating], run_length: float)
     >>> found.length, found.left[:3].tolist(), round(found.at(1), 2)
     (30, [2000, 1960, 1921], 2.13)
     """
-    if not (np.isfinite(run_length) and run_length >= 2):
-        raise ValueError(f"an expected run length of {run_length} chunks: give at least 2")
+    needed = toys_needed(run_length)
     if trajectories.ndim != 2 or not trajectories.size:
         raise ValueError(
             f"trajectories of shape {trajectories.shape}: give (toys, chunks), neither of them 0"
         )
     toys, chunks = trajectories.shape
-    if toys < TOYS_PER_CHUNK * run_length:
+    if toys < needed:
         raise ValueError(
             f"{toys} toys for an expected run length of {run_length:g} chunks: "
-            f"give at least {int(np.ceil(TOYS_PER_CHUNK * run_length))}, or ask for a shorter one"
+            f"give at least {needed}, or ask for a shorter one"
         )
     if not np.isfinite(trajectories).all():
         raise ValueError(

@@ -12,7 +12,7 @@ numpy and scipy only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy import special
@@ -20,7 +20,10 @@ from scipy import special
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from nplmon.nplm.basis import Basis
     from nplmon.nplm.null import ChiSquareSum, Mode
+
+LEVERAGE_SAMPLE: Final = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,3 +138,40 @@ def t_ref(log_ratio: NDArray[np.float64], weights: NDArray[np.float64], expected
     ratio = np.exp(log_ratio)
     distance = float(weights @ (ratio * log_ratio - np.expm1(log_ratio)))
     return 2 * expected / float(weights.sum()) * distance
+
+
+def excess(
+    basis: Basis,
+    reference_features: NDArray[np.float32],
+    weights: NDArray[np.float64],
+    chunks: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    r"""Give what t_agg is expected to exceed its null by, :math:`(1 - 1/n) \, N \, E_R[q^2]`.
+
+    The average of :math:`e^{f_k}` contains the variance of the :math:`f_k`, and each f_k is larger at the events
+    that it was fitted to; with the leverage :math:`q(x) = \sum_j \psi_j(x)^2 / (N \mu_j + \Lambda^{pen})` of one
+    event this is the leading term in 1/N (ours). It is an upper estimate: an event of leverage above 1 moves f by
+    less than its leverage. The expectation is over 10,000 reference events.
+
+    Parameters
+    ----------
+    basis:
+        The reference eigenbasis.
+    reference_features:
+        psi at the reference events, float32 (N_R, r).
+    weights:
+        v, float64 (N_R,).
+    chunks, sizes:
+        n and N, the mean count of a chunk, float64 (k,).
+
+    Returns
+    -------
+    NDArray[np.float64]
+        (k,).
+    """
+    rows = slice(None, None, max(1, len(weights) // LEVERAGE_SAMPLE))
+    v, psi = weights[rows], reference_features[rows]
+    curvature = np.outer(sizes, basis.second_moment) + basis.lambda_ * (basis.events + sizes[:, None])
+    leverage = psi**2 @ (1 / curvature).astype(np.float32).T
+    return np.asarray((1 - 1 / chunks) * sizes * (v @ leverage.astype(np.float64) ** 2) / v.sum())
