@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from nplmon.nplm.effect import EffectSize, FeatureSums, MeanShifts, effect_size, reference_mean_error
     from nplmon.nplm.eprocess import ChunkEvidence, EProcess
     from nplmon.nplm.evidence import Evidence
-    from nplmon.nplm.joint_trajectory import JointNull
     from nplmon.nplm.kernel import KernelModel
     from nplmon.nplm.kernel_fit import KernelFit
     from nplmon.nplm.levels import ScoreProcess, closed_form_levels, cross_moments
@@ -54,7 +53,6 @@ _HOMES = {
     "Evidence": "evidence",
     "FeatureSums": "effect",
     "Fitted": "model",
-    "JointNull": "joint_trajectory",
     "JointP": "widths",
     "KernelFit": "kernel_fit",
     "KernelModel": "kernel",
@@ -110,7 +108,6 @@ __all__ = [
     "Evidence",
     "FeatureSums",
     "Fitted",
-    "JointNull",
     "JointP",
     "KernelFit",
     "KernelModel",

@@ -21,9 +21,9 @@ import numpy as np
 
 from nplmon.nplm.disagreement import Disagreement, disagreement
 from nplmon.nplm.errors import StateError
-from nplmon.nplm.joint_trajectory import JointNull
-from nplmon.nplm.kind_calibration import KindCalibration, independent, ranked, thresholds
-from nplmon.nplm.run_length import PValueThresholds, toys_needed
+from nplmon.nplm.kind_calibration import KindCalibration, independent, ranked
+from nplmon.nplm.levels import ScoreProcess, SumProcess, closed_form_levels
+from nplmon.nplm.run_length import PValueThresholds
 from nplmon.nplm.toy_plan import Trajectories, sealed, unsealed
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ PSource = Literal["toys", "closed form", "union bound"]
 VERSION: Final = 1
 DRAWS: Final = 20_000
 """Of the smallest p of several widths, in closed form."""
-SCORE_KINDS: Final = ("t_score", "t_agg")
-"""They are equal to first order."""
+SCORE_KINDS: Final = ("t_score", "t_agg", "t_ref")
+"""Forms of one score: equal or nearly so in the regime of the closed form."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,14 +191,11 @@ class Calibration:
         *,
         run_length: float,
         warning_run_length: float,
-        features: Sequence[NDArray[np.float32]] = (),
-        weights: NDArray[np.float64] | None = None,
-        chunks: int | None = None,
-        toys: int | None = None,
+        moments: NDArray[np.float64] | None = None,
         seed: int = 0,
         key: str = "",
     ) -> Calibration:
-        """Calibrate without toys, in the regime of the closed form; see `JointNull`.
+        """Calibrate without toys, in the regime of the closed form; see `nplmon.nplm.levels`.
 
         The same arguments give the same calibration. With one width p is the closed-form p itself.
 
@@ -212,13 +209,8 @@ class Calibration:
             The expected count of a typical chunk.
         run_length, warning_run_length:
             ERT of the alarm and of the warning, in chunks.
-        features, weights:
-            psi of each width at the reference events, or at a random part of them, and their weights; needed for
-            several widths.
-        chunks:
-            Until where thresholds are drawn; None: until ERT. Beyond, p is kept constant.
-        toys:
-            Runs drawn; None: 10 ERT.
+        moments:
+            For several widths, `cross_moments` of their components.
         seed:
             Of the draws.
         key:
@@ -227,38 +219,45 @@ class Calibration:
         Raises
         ------
         ValueError
-            If the bases, the features or a number are out of range.
+            If the bases, the moments or a number are out of range.
+
+        Examples
+        --------
+        >>> from nplmon.nplm.preparation import prepare
+        >>> basis = prepare(np.random.default_rng(1).exponential(size=(20_000, 1)), centres=50, sigma=0.7)
+        >>> found = Calibration.closed_form([basis], "shape", 500.0, run_length=100, warning_run_length=20)
+        >>> found.p("t_score", 7, -5.0).log_p, found.alarm("t_score", 50) > found.alarm("t_score", 5)
+        (-5.0, True)
         """
-        null = JointNull.of(bases, mode, expected, features, weights)
-        rng = np.random.default_rng(seed)
-        count = toys_needed(max(run_length, warning_run_length)) if toys is None else toys
-        length = int(np.ceil(run_length)) if chunks is None else chunks
-        smallest = null.smallest(length, count, rng)
+        process = ScoreProcess.of(bases, mode, expected, moments)
+        both = {"warning": warning_run_length, "alarm": run_length}
+        score, total = (closed_form_levels(one, **both, seed=seed) for one in (process, SumProcess()))
         several = len(bases) > 1
-        at_once = null.draw(DRAWS, rng).min(axis=1)[:, None] if several else np.empty((0, 0))
+        z = np.random.default_rng([seed, 3]).standard_normal((DRAWS, process.orders.size), dtype=np.float32)
+        at_once = process.log_p(z)[:, None] if several else np.empty((0, 0))
         exact = KindCalibration(**ranked(at_once), stationary=True)
-        score = replace(
-            exact,
-            alarm=thresholds(smallest, run_length),
-            warning=thresholds(smallest, warning_run_length),
-        )
-        one = replace(
-            exact,
-            alarm=independent(at_once, run_length, length),
-            warning=independent(at_once, warning_run_length, length),
-        )
+        own = KindCalibration(ranks=np.empty(0, dtype=np.int64), log_p=np.empty((0, 0)))
+        last = score.alarm.length
         return cls(
             key=key,
             origin="closed form",
             source="",
-            toys=count,
+            toys=score.alarm.toys,
             draws=DRAWS if several else 0,
-            length=length,
+            length=last,
             widths=len(bases),
             run_length=run_length,
             warning_run_length=warning_run_length,
             pool_exposure=0.0,
-            kinds=dict.fromkeys(SCORE_KINDS, score) | {"t_chunk": one},
+            kinds=dict.fromkeys(SCORE_KINDS, replace(exact, alarm=score.alarm, warning=score.warning))
+            | {
+                "t_sum": replace(own, alarm=total.alarm, warning=total.warning),
+                "t_chunk": replace(
+                    exact,
+                    alarm=independent(at_once, run_length, last),
+                    warning=independent(at_once, warning_run_length, last),
+                ),
+            },
         )
 
     def p(self, kind: str, chunk: int, log_p_min: float) -> CalibratedP:
