@@ -24,6 +24,7 @@ from nplmon.client.npy import NpyBody
 from nplmon.client.records import (
     AlarmPolicy,
     ChunkPlace,
+    Control,
     Death,
     DensityRatio,
     History,
@@ -143,6 +144,7 @@ def create_monitor(
     features: Sequence[str] | None = None,
     mode: Literal["shape", "rate"] | None = None,
     rate: float | None = None,
+    control: Control | Mapping[str, Json] | None = None,
     kernel: Kernel | Mapping[str, Json] | None = None,
     alarm: AlarmPolicy | Mapping[str, Json] | None = None,
     description: str | None = None,
@@ -155,7 +157,9 @@ def create_monitor(
         A subset of the reference's features, in any order.
     mode, rate:
         "shape" compares distributions only; "rate" also the count, against `rate` events per
-        unit of exposure.
+        unit of exposure. With a rate in mode "shape" the count is tested apart.
+    control:
+        In place of a rate in mode "shape": events counted elsewhere, and their exposure.
     kernel, alarm:
         Records, or mappings with only what should differ from the defaults.
     """
@@ -163,6 +167,7 @@ def create_monitor(
         features=features,
         mode=mode,
         rate=rate,
+        control=control,
         kernel=kernel,
         alarm=alarm,
         description=description,
@@ -188,6 +193,7 @@ def change_monitor(
     features: Sequence[str] | None = None,
     mode: Literal["shape", "rate"] | None = None,
     rate: float | None = None,
+    control: Control | Mapping[str, Json] | None = None,
     kernel: Kernel | Mapping[str, Json] | None = None,
     alarm: AlarmPolicy | Mapping[str, Json] | None = None,
     description: str | None = None,
@@ -201,6 +207,7 @@ def change_monitor(
         features=features,
         mode=mode,
         rate=rate,
+        control=control,
         kernel=kernel,
         alarm=alarm,
         description=description,

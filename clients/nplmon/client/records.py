@@ -78,6 +78,14 @@ class AlarmPolicy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Control:
+    """Events counted elsewhere, in an exposure in the unit of the chunks'."""
+
+    events: int
+    exposure: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Monitor:
     """One monitor and its settings."""
 
@@ -89,6 +97,7 @@ class Monitor:
     units: tuple[str, ...]
     mode: Literal["shape", "rate"]
     rate: float | None = None
+    control: Control | None = None
     kernel: Kernel
     alarm: AlarmPolicy
     description: str = ""
@@ -199,6 +208,23 @@ class EffectSize:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RateTested:
+    """The count of a run against what its exposure lets expect; no number where a chunk brought no exposure."""
+
+    state: Literal["exact", "unknown"]
+    observed: int | None = None
+    expected: float | None = None
+    p: float | None = None
+    z: float | None = None
+    p_threshold: float | None = None
+    p_warning_threshold: float | None = None
+    combined_p: float | None = None
+    combined_z: float | None = None
+    alarm: Alarm = field(default_factory=Alarm)
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """All that is known of a run now; `features` is empty in a stream of snapshots."""
 
@@ -218,6 +244,7 @@ class Snapshot:
     sigmas: tuple[float, ...] = ()
     winner: int = 0
     """Place in `sigmas` of the kernel width that wins; effect size and ratio are its own."""
+    rate: RateTested | None = None
     alarm: Alarm = field(default_factory=Alarm)
     features: tuple[FeatureRatio, ...] = ()
     ratio_form: str = "mixture"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nplmon.broker.messages import Alarm
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nplmon.broker.messages import AlarmLevel, AlarmPolicy, Statistic
+
+LEVELS: Final[dict[AlarmLevel, int]] = {"ok": 0, "warning": 1, "alarm": 2}
 
 
 def spent(probability: float, chunk: int) -> float:
@@ -72,3 +76,18 @@ def next_alarm(
             f"p = {statistic.p:.2g} <= {alpha:g} / ({number} x {number + 1})"
         ),
     )
+
+
+def highest(present: Alarm, others: Iterable[Alarm]) -> Alarm:
+    """Give the alarm of a run and its parts: that which is raised first at the highest level.
+
+    Examples
+    --------
+    >>> warning = Alarm(level="warning", kind="rate")
+    >>> highest(Alarm(), [warning]).kind, highest(Alarm(level="alarm", kind="t_score"), [warning]).kind
+    ('rate', 't_score')
+    """
+    for other in others:
+        if LEVELS[other.level] > LEVELS[present.level]:
+            present = other
+    return present

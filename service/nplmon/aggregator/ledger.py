@@ -8,15 +8,25 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from nplmon.aggregator.alarm import next_alarm
+from nplmon.aggregator.alarm import highest, next_alarm
 from nplmon.aggregator.binning import Binning
 from nplmon.aggregator.effect import Effect
 from nplmon.aggregator.marginals import Marginals
 from nplmon.aggregator.part import Applied, Part
+from nplmon.aggregator.rate import Rate
 from nplmon.aggregator.state import SavedState
 from nplmon.aggregator.statistic import deciding, reported
 from nplmon.aggregator.widths import Widths
-from nplmon.broker.messages import Alarm, Death, Fit, HistoryEntry, Snapshot, Statistic, expected_events
+from nplmon.broker.messages import (
+    Alarm,
+    Death,
+    Fit,
+    HistoryEntry,
+    Snapshot,
+    Statistic,
+    expected_events,
+    tests_rate,
+)
 from nplmon.nplm.errors import StateError
 from nplmon.nplm.ratio import project
 
@@ -78,7 +88,11 @@ class Ledger:
         self._monitor = monitor
         self._exposure_budget = exposure_budget
         binning = Binning(prepared.reference)
-        self._parts: tuple[Part, ...] = (Effect(), Marginals(monitor, prepared, binning))
+        self._parts: tuple[Part, ...] = (
+            Effect(),
+            Marginals(monitor, prepared, binning),
+            *([Rate(monitor)] if tests_rate(monitor) else []),
+        )
         self._widths = Widths(prepared, monitor.mode, event_cap)
         self.name = run.name
         self.epoch = run.epoch
@@ -168,7 +182,7 @@ class Ledger:
             expected = expected_events(self._monitor, receipt)
             self._widths.apply(result, expected, events)
             for part in self._parts:
-                part.add(Applied(fit=result, events=events, expected=expected))
+                part.add(Applied(fit=result, events=events, expected=expected, at=at))
             self._kept.append(receipt.sequence)
             if self._widths.frozen:
                 # Neither the events nor the models are needed any more.
@@ -186,6 +200,7 @@ class Ledger:
                 chunk=receipt.chunk,
                 at=at,
             )
+            self._alarm = highest(self._alarm, (part.alarm for part in self._parts))
             history.append(self._entry(result, found.statistics, at))
         last = results[-1].receipt
         # The nulls' quantiles are most of the work of a chunk: they are computed again after a death alone.

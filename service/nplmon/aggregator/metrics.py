@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from nplmon.aggregator.alarm import LEVELS
 from nplmon.broker.messages import Statistic, StatisticKind
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from nplmon.broker.messages import AlarmLevel, HistoryEntry, Snapshot
+    from nplmon.broker.messages import HistoryEntry, Snapshot
 
 KINDS: Final[tuple[StatisticKind, ...]] = ("t_chunk", "t_agg", "t_ref", "t_score", "t_sum")
-LEVELS: Final[dict[AlarmLevel, int]] = {"ok": 0, "warning": 1, "alarm": 2}
 AGES = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300)
 
 

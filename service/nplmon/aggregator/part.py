@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from nplmon.broker.messages import Alarm
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -26,11 +28,14 @@ class Applied:
         In feature units, float32 (N_k, d).
     expected:
         lam_k.
+    at:
+        Time of the application, Unix seconds.
     """
 
     fit: Fit
     events: NDArray[np.float32]
     expected: float
+    at: float
 
     @property
     def receipt(self) -> Receipt:
@@ -66,12 +71,17 @@ class Part(ABC):
             If the bytes do not belong here. The part is then as it was.
         """
 
+    @property
+    def alarm(self) -> Alarm:
+        """The alarm of this part, latched; the run's alarm is the highest of all."""
+        return Alarm()
+
     def statistics(self) -> dict[StatisticKind, Statistic]:
         """Give the statistics of this part after the last chunk, as they are reported."""
         return {}
 
     @abstractmethod
-    def shown(self, snapshot: Snapshot, run: Aggregation, log_ratio: NDArray[np.float64]) -> Snapshot:
+    def shown(self, snapshot: Snapshot, run: Aggregation, log_ratio: NDArray[np.float64], /) -> Snapshot:
         """Give the snapshot with the members of this part.
 
         Parameters

@@ -89,6 +89,14 @@ class AlarmPolicy(Message, frozen=True, kw_only=True):
     warning_probability: float = 0.1
 
 
+class Control(Message, frozen=True, kw_only=True):
+    """Events counted elsewhere, which say what rate to expect, with their own Poisson error."""
+
+    events: int
+    exposure: float
+    """In the unit of the chunks' exposures."""
+
+
 class Monitor(Message, frozen=True, kw_only=True):
     """One monitor at one epoch: all that its statistics depend on."""
 
@@ -100,12 +108,19 @@ class Monitor(Message, frozen=True, kw_only=True):
     units: tuple[str, ...]
     mode: Mode = "shape"
     rate: float | None = None
-    """Expected events per unit of exposure; needed in mode "rate"."""
+    """Expected events per unit of exposure; needed in mode "rate". In mode "shape" the rate is tested apart."""
+    control: Control | None = None
+    """In mode "shape", in place of a known rate."""
     kernel: KernelSettings = KernelSettings()
     alarm: AlarmPolicy = AlarmPolicy()
     description: str = ""
     created_at: float
     changed_at: float
+
+
+def tests_rate(monitor: Monitor) -> bool:
+    """Tell whether the rate is tested apart from the shape: then either has twice the run length, for hazards add."""
+    return monitor.mode == "shape" and (monitor.rate is not None or monitor.control is not None)
 
 
 class Run(Message, frozen=True, kw_only=True):
@@ -228,7 +243,8 @@ class Alarm(Message, frozen=True, kw_only=True):
     """The alarm of a run: latched, never reset silently."""
 
     level: AlarmLevel = "ok"
-    kind: StatisticKind | None = None
+    kind: StatisticKind | Literal["rate"] | None = None
+    """What fired: a statistic, or the test of the rate."""
     chunk: str | None = None
     sequence: int | None = None
     since: float | None = None
@@ -298,6 +314,28 @@ class EffectSize(Message, frozen=True, kw_only=True):
     note: str = ""
 
 
+class RateTested(Message, frozen=True, kw_only=True):
+    """The number of events of a run against what its exposure lets expect, apart from the shape."""
+
+    state: Literal["exact", "unknown"]
+    """Unknown, without a number, where a chunk brought no exposure."""
+    observed: int | None = None
+    expected: float | None = None
+    p: float | None = None
+    """Two-sided, exact."""
+    z: float | None = None
+    """Its significance, positive for too many events."""
+    p_threshold: float | None = None
+    """The p at which the rate's alarm fires at this number of chunks."""
+    p_warning_threshold: float | None = None
+    combined_p: float | None = None
+    """Of shape and rate: the smaller p, corrected for having been chosen of two."""
+    combined_z: float | None = None
+    alarm: Alarm = Alarm()
+    """Of the rate alone, latched."""
+    note: str = ""
+
+
 class Snapshot(Message, frozen=True, kw_only=True):
     """All that a reader may want of one run now; written by the aggregator in the transaction of its state."""
 
@@ -322,6 +360,8 @@ class Snapshot(Message, frozen=True, kw_only=True):
     """The monitor's kernel widths, in reference standard deviations, in the order of the fits."""
     winner: int = 0
     """Which of them wins in the statistic that decides on the alarm; the averaged ratio that is shown is its own."""
+    rate: RateTested | None = None
+    """Where the monitor's rate is tested apart from the shape."""
     alarm: Alarm = Alarm()
     features: tuple[FeatureRatio, ...] = ()
     ratio_form: Literal["mixture", "projection"] = "mixture"

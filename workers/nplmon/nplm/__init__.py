@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         toys_needed,
     )
     from nplmon.nplm.sparker import Alternation, SparkerFit, SparkerModel
+    from nplmon.nplm.survivors import Survivors
     from nplmon.nplm.templates import Profiled, RunScore, Template, Tolerance
     from nplmon.nplm.toy_plan import ToyPlan, Trajectories
     from nplmon.nplm.toys import replay
@@ -75,6 +76,7 @@ _HOMES = {
     "Tolerance": "templates",
     "ToyPlan": "toy_plan",
     "Trajectories": "toy_plan",
+    "Survivors": "survivors",
     "aggregate": "run",
     "aggregate_chosen": "widths",
     "alarm_levels": "run_length",
@@ -126,6 +128,7 @@ __all__ = [
     "ScoreProcess",
     "SparkerFit",
     "SparkerModel",
+    "Survivors",
     "Template",
     "Tolerance",
     "ToyPlan",

@@ -60,7 +60,7 @@ class Survivors:
     def __init__(self, run_length: float) -> None:
         if not 2 <= run_length <= LONGEST:
             raise ValueError(f"an expected run length of {run_length} chunks: give 2 to {LONGEST:.0e}")
-        self._hazard = 1 / run_length
+        self.run_length = float(run_length)
         self._density = np.zeros_like(_Z)
         self._variance = np.inf
         self._threshold = np.inf
@@ -105,7 +105,7 @@ class Survivors:
 
     def _cross(self, mass: NDArray[np.float64]) -> None:
         """Let the share 1 / ERT with the largest |Z| cross, and go on with the others."""
-        share = self._hazard
+        share = 1 / self.run_length
         beyond = np.cumsum(mass[::-1])[::-1]
         last = max(int(np.searchsorted(-beyond, -share, side="right")) - 1, 0)
         above = beyond[last + 1] if last + 1 < len(mass) else 0.0
