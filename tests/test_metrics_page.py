@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric
 from nplmon.aggregator.metrics import KINDS, AggregatorMetrics
 from nplmon.api import create_app
 from nplmon.broker import Backlog, Broker
-from nplmon.broker.messages import EffectSize, HistoryEntry, Snapshot, Statistic
+from nplmon.broker.messages import EffectSize, HistoryEntry, RateTested, Snapshot, Statistic
 from nplmon.settings import Settings
 from nplmon.trainer.metrics import TrainerMetrics
 
@@ -68,6 +68,17 @@ def aggregator(registry: CollectorRegistry) -> None:
             expected=1.0,
             exposure_ratio=0.1,
             statistics=statistics,
+            rate=RateTested(
+                state="exact",
+                observed=10,
+                expected=9.0,
+                p=0.7,
+                z=0.4,
+                p_threshold=1e-3,
+                p_warning_threshold=1e-2,
+                combined_p=0.8,
+                combined_z=-0.8,
+            ),
             effect_size=EffectSize(value=0.1, null_mean=0.02, null_deviation=0.01, excess=0.08),
             updated_at=1.0,
             last_accepted_at=1.0,

@@ -159,6 +159,19 @@ async def test_an_exposure_of_another_unit_is_refused(
     assert (await push(exposure="2")).status_code == 202
 
 
+@pytest.mark.parametrize("exposure", ["1e-300", "1e300"])
+async def test_an_exposure_that_expects_nothing_or_everything_is_refused(
+    client: httpx.AsyncClient, push: Push, exposure: str
+) -> None:
+    """Where the rate is tested apart, far fewer events than expected are news; to expect 0 or 1e300 is not."""
+    await client.patch("/v1/monitors/m", json={"control": {"events": 1000, "exposure": 2.0}})
+    check_problem(await push(exposure=exposure), 422, "exposure", "exposure")
+    assert (await push(exposure="1000")).status_code == 202
+    assert (
+        await push(npy(events(5, 3)))
+    ).status_code == 202  # the rate is unknown then, and the shape goes on
+
+
 async def test_rate_needs_exposure(client: httpx.AsyncClient, push: Push) -> None:
     await client.patch("/v1/monitors/m", json={"mode": "rate", "rate": 10})
     check_problem(await push(), 422, "exposure", "exposure")

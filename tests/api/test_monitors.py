@@ -38,6 +38,7 @@ async def test_defaults(client: httpx.AsyncClient, reference: dict[str, Any]) ->
         "units": ["GeV", ""],
         "mode": "shape",
         "rate": None,
+        "control": None,
         # As many centres as the reference has events, not the default 1000.
         "kernel": {
             "centres": 500,
@@ -83,6 +84,13 @@ async def test_everything_can_be_chosen(client: httpx.AsyncClient, reference: di
         ({"mode": "rate", "rate": 0}, "settings", "rate"),
         ({"rate": -1}, "settings", "rate"),
         ({"rate": "1"}, "settings", "rate"),
+        ({"control": {"events": 0, "exposure": 1.0}}, "settings", "control.events"),
+        ({"control": {"events": 1.5, "exposure": 1.0}}, "settings", "control.events"),
+        ({"control": {"events": 100, "exposure": 0.0}}, "settings", "control.exposure"),
+        ({"control": {"events": 100, "exposure": -1.0}}, "settings", "control.exposure"),
+        ({"control": {"events": 100}}, "settings", "control.exposure"),
+        ({"rate": 5.0, "control": {"events": 100, "exposure": 1.0}}, "settings", "control"),
+        ({"mode": "rate", "control": {"events": 100, "exposure": 1.0}}, "settings", "rate"),
         ({"kernel": {"centres": 9}}, "settings", "kernel.centres"),
         ({"kernel": {"centres": 20_001}}, "settings", "kernel.centres"),
         ({"kernel": {"centres": 10.5}}, "settings", "kernel.centres"),
@@ -170,6 +178,19 @@ async def test_change_is_checked_against_what_stays(
     check_problem(await change(client, reference="bsm"), 404, "unknown-reference", "reference")
     assert (await client.get("/v1/monitors/m")).json() == monitor
     check_problem(await client.patch("/v1/monitors/q", json={}), 404, "unknown-monitor", "monitor")
+
+
+async def test_a_rate_and_a_control_take_the_place_of_each_other(
+    client: httpx.AsyncClient, monitor: dict[str, Any]
+) -> None:
+    control = {"events": 500, "exposure": 2.5}
+    assert (await change(client, rate=200.0)).json()["rate"] == 200.0
+    changed = (await change(client, control=control)).json()
+    assert (changed["rate"], changed["control"]) == (None, control)
+    check_problem(await change(client, mode="rate"), 422, "settings", "rate")
+    changed = (await change(client, rate=100.0)).json()
+    assert (changed["rate"], changed["control"]) == (100.0, None)
+    assert (await change(client, rate=None)).json()["rate"] is None
 
 
 async def test_new_version_of_the_reference(client: httpx.AsyncClient, monitor: dict[str, Any]) -> None:

@@ -68,6 +68,11 @@ def test_monitors_are_created_listed_shown_and_deleted(nplmon: Nplmon, client: C
     listed = nplmon("monitor", "list").out
     assert "all" in listed
     assert monitor in listed
+    counted = ("--control-events", 900, "--control-exposure", "2.5")
+    assert nplmon("monitor", "create", "apart", "--reference", "sample", *counted).code == 0
+    assert "the rate apart: 900 events in a control exposure of 2.5" in nplmon("monitor", "show", "apart").out
+    assert "give both" in nplmon("monitor", "create", "half", "--reference", "sample", *counted[:2]).err
+    client.delete_monitor("apart")
     refused = nplmon("monitor", "delete", "all")
     assert (refused.code, "--yes" in refused.err) == (2, True)
     assert nplmon("monitor", "delete", "all", "--yes").out == "deleted all\n"

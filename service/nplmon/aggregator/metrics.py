@@ -42,6 +42,20 @@ class AggregatorMetrics:
             "kind",
         )
         self._alarm = gauge("nplmon_alarm_level", "Latched alarm: 0 ok, 1 warning, 2 alarm.")
+        self._rate_p = gauge("nplmon_rate_p_value", "Two-sided p-value of the run's number of events.")
+        self._rate_z = gauge("nplmon_rate_significance", "Its significance, positive for too many events.")
+        self._rate_threshold = gauge(
+            "nplmon_rate_alarm_p_value", "The p-value at which the rate's alarm fires now."
+        )
+        self._rate_level = gauge(
+            "nplmon_rate_alarm_level", "Latched alarm of the rate: 0 ok, 1 warning, 2 alarm."
+        )
+        self._rate_observed = gauge(
+            "nplmon_rate_observed_events", "Events of the run in the test of the rate."
+        )
+        self._rate_expected = gauge("nplmon_rate_expected_events", "Events that its exposure lets expect.")
+        self._rate_unknown = gauge("nplmon_rate_unknown", "Whether the rate cannot be tested: 0 or 1.")
+        self._combined = gauge("nplmon_combined_p_value", "p-value of shape and rate together.")
         self._chunks = gauge("nplmon_run_chunks", "Chunks in the live run's statistic.")
         self._events = gauge("nplmon_run_events", "Events in the live run's statistic.")
         self._exposure = gauge("nplmon_reference_exposure_ratio", "Expected events of the run / N_eff.")
@@ -119,8 +133,16 @@ class AggregatorMetrics:
         self._chunks.labels(monitor).set(snapshot.chunks)
         self._events.labels(monitor).set(snapshot.events)
         self._exposure.labels(monitor).set(snapshot.exposure_ratio)
-        effect = snapshot.effect_size
+        effect, rate = snapshot.effect_size, snapshot.rate
         for family, number in (
+            (self._rate_p, None if rate is None else rate.p),
+            (self._rate_z, None if rate is None else rate.z),
+            (self._rate_threshold, None if rate is None else rate.p_threshold),
+            (self._rate_level, None if rate is None else LEVELS[rate.alarm.level]),
+            (self._rate_observed, None if rate is None else rate.observed),
+            (self._rate_expected, None if rate is None else rate.expected),
+            (self._rate_unknown, None if rate is None else float(rate.state == "unknown")),
+            (self._combined, None if rate is None else rate.combined_p),
             (self._effect, None if effect is None else effect.value),
             (self._effect_mean, None if effect is None else effect.null_mean),
             (self._effect_deviation, None if effect is None else effect.null_deviation),

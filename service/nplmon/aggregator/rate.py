@@ -13,7 +13,7 @@ from nplmon.aggregator.statistic import LARGEST_LOG_P, SMALLEST_LOG_P
 from nplmon.broker.messages import Alarm, RateTested
 from nplmon.nplm.errors import StateError
 from nplmon.nplm.null import significance
-from nplmon.nplm.rate import Counted, RateTest, combined_log_p
+from nplmon.nplm.rate import LARGEST_COUNT, Counted, RateTest, combined_log_p
 from nplmon.nplm.survivors import Survivors
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     events: int
     exposure: float
     chunks: int
-    missing: str
+    unknown: str
     alarm: Alarm
     warned: bytes
     alarmed: bytes
@@ -53,8 +53,8 @@ class Rate(Part):
         self._monitor = monitor
         self._warned, self._alarmed = (Survivors(2 * length) for length in RUN_LENGTHS)
         self._events, self._exposure, self._chunks = 0, 0.0, 0
-        self._missing = ""
-        """The first chunk that brought no exposure."""
+        self._unknown = ""
+        """Why there is no number."""
         self._alarm = Alarm()
         self._test: RateTest | None = None
 
@@ -66,10 +66,14 @@ class Rate(Part):
     def add(self, chunk: Applied) -> None:
         """Count the events of one chunk, and look."""
         receipt = chunk.receipt
-        if self._missing:
-            return
-        if receipt.exposure is None:
-            self._missing = f"chunk number {receipt.sequence} ({receipt.chunk}) brought no exposure"
+        if receipt.exposure is None and not self._unknown:
+            self._unknown = (
+                f"chunk number {receipt.sequence} ({receipt.chunk}) brought no exposure: send one with each chunk, "
+                "and reset the run or begin another"
+            )
+        elif self._events + receipt.events > LARGEST_COUNT and not self._unknown:
+            self._unknown = f"the run has more than {LARGEST_COUNT:.0e} events: begin another"
+        if self._unknown or receipt.exposure is None:
             self._test = None
             return
         self._events += receipt.events
@@ -115,7 +119,7 @@ class Rate(Part):
                 events=self._events,
                 exposure=self._exposure,
                 chunks=self._chunks,
-                missing=self._missing,
+                unknown=self._unknown,
                 alarm=self._alarm,
                 warned=self._warned.to_array().tobytes(),
                 alarmed=self._alarmed.to_array().tobytes(),
@@ -131,8 +135,8 @@ class Rate(Part):
         self._warned.restore(np.frombuffer(saved.warned))
         self._alarmed.restore(np.frombuffer(saved.alarmed))
         self._events, self._exposure, self._chunks = saved.events, saved.exposure, saved.chunks
-        self._missing, self._alarm = saved.missing, saved.alarm
-        self._test = self._tested() if self._chunks and not self._missing else None
+        self._unknown, self._alarm = saved.unknown, saved.alarm
+        self._test = self._tested() if self._chunks and not self._unknown else None
 
     def shown(self, snapshot: Snapshot, /, *_: object) -> Snapshot:
         """Give the snapshot with the rate."""
@@ -144,7 +148,7 @@ class Rate(Part):
             return RateTested(
                 state="unknown",
                 alarm=self._alarm,
-                note=f"{self._missing}: send each chunk with its exposure, or reset the run",
+                note=self._unknown,
             )
         shape = snapshot.statistics.get("t_score")
         together = None

@@ -22,7 +22,7 @@ from nplmon.api.openapi import event_body
 from nplmon.api.problems import Problem, Slug
 from nplmon.api.runs import chosen_run
 from nplmon.broker import RunClosed, UnknownMonitor
-from nplmon.broker.messages import Monitor, Receipt
+from nplmon.broker.messages import Monitor, Receipt, expected_rate, tests_rate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +35,8 @@ log = structlog.get_logger()
 
 FARTHEST_COUNT = 1000.0
 """Expected and observed count of a chunk may differ by this factor."""
+SMALLEST_EXPECTED, LARGEST_EXPECTED = 1e-6, 1e12
+"""Expected events of a chunk where the rate is tested apart; a chunk may have far fewer, which is what is tested."""
 ATTEMPTS = 3
 
 MemberT = TypeVar("MemberT", str, float)
@@ -247,17 +249,22 @@ def _exposure(given: list[str | float | None], monitor: Monitor, events: int) ->
                 remedy="Give it as Nplmon-Exposure or ?exposure=.",
             )
         return None
-    if monitor.mode == "rate" and monitor.rate is not None:
-        expected = monitor.rate * exposure
-        # A wrong unit of exposure, not physics; and it would spoil the statistic of the whole run for good.
-        if not events / FARTHEST_COUNT <= expected <= events * FARTHEST_COUNT:
-            raise Problem(
-                "exposure",
-                f"An exposure of {exposure:g} means {expected:.3g} expected events, for {events} in the chunk.",
-                field="exposure",
-                value=exposure,
-                remedy=f"Give it in the unit of the monitor's rate ({monitor.rate:g} events per unit of exposure).",
-            )
+    rate = expected_rate(monitor)
+    expected = rate * exposure
+    low, high = 0.0, math.inf
+    if monitor.mode == "rate":
+        # What is outside is a wrong unit, not physics; and it would spoil the statistic of the whole run for good.
+        low, high = events / FARTHEST_COUNT, events * FARTHEST_COUNT
+    elif tests_rate(monitor):
+        low, high = SMALLEST_EXPECTED, LARGEST_EXPECTED
+    if not low <= expected <= high:
+        raise Problem(
+            "exposure",
+            f"An exposure of {exposure:g} means {expected:.3g} expected events, for {events} in the chunk.",
+            field="exposure",
+            value=exposure,
+            remedy=f"Give it in the unit of the monitor's rate ({rate:g} events per unit of exposure).",
+        )
     return exposure
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from nplmon.api.bodies import THREAD_BYTES
 from nplmon.api.names import NAME_PATTERN, checked_features
 from nplmon.api.problems import Problem
-from nplmon.broker.messages import AlarmPolicy, KernelSettings, Monitor, Reference
+from nplmon.broker.messages import AlarmPolicy, Control, KernelSettings, Mode, Monitor, Reference
 
 SETTINGS_LIMIT = THREAD_BYTES
 
@@ -67,6 +67,13 @@ class AlarmRequest(Strict):
         return self
 
 
+class ControlRequest(Strict):
+    """Events counted elsewhere, which say what rate to expect; see `Control`."""
+
+    events: Annotated[int, Field(ge=1, le=10**12)]
+    exposure: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class MonitorChange(Strict):
     """What may be changed of a monitor; members that are absent stay as they are."""
 
@@ -74,6 +81,7 @@ class MonitorChange(Strict):
     features: list[str] | None = None
     mode: Literal["shape", "rate"] = "shape"
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    control: ControlRequest | None = None
     kernel: KernelRequest = KernelRequest()
     alarm: AlarmRequest = AlarmRequest()
     description: Annotated[str, Field(max_length=2000)] = ""
@@ -120,7 +128,8 @@ def monitor_of(
     Raises
     ------
     Problem
-        `features`, if one is not the reference's; `settings`, if mode "rate" has no rate.
+        `features`, if one is not the reference's; `settings`, if mode "rate" has no rate, or there is a control where
+        the rate is known.
     """
     sent = request.model_fields_set if present is not None else set(type(request).model_fields)
     kernel = _merged(
@@ -142,15 +151,7 @@ def monitor_of(
     elif "features" in sent:
         features = reference.features
     mode = request.mode if present is None or "mode" in sent else present.mode
-    rate = request.rate if present is None or "rate" in sent else present.rate
-    if mode == "rate" and rate is None:
-        raise Problem(
-            "settings",
-            'Mode "rate" needs a rate.',
-            field="rate",
-            value=None,
-            remedy='Give "rate", the expected events per unit of exposure, or use mode "shape".',
-        )
+    rate, control = _expected(request, sent, present, mode)
     return Monitor(
         name=name,
         epoch=1 if present is None else present.epoch,
@@ -160,6 +161,7 @@ def monitor_of(
         units=tuple(_unit(feature, reference) for feature in features),
         mode=mode,
         rate=rate,
+        control=control,
         kernel=msgspec.structs.replace(kernel, centres=min(kernel.centres, reference.events)),
         alarm=alarm,
         description=request.description if present is None or "description" in sent else present.description,
@@ -197,6 +199,37 @@ def settings_problem(error: ValidationError) -> Problem:
     if field.startswith("features"):
         slug = "features"
     return Problem(slug, f"{field}: {message}.", field=field, value=value, remedy=remedy)
+
+
+def _expected(
+    request: MonitorChange, sent: set[str], present: Monitor | None, mode: Mode
+) -> tuple[float | None, Control | None]:
+    """Give what says how many events to expect: a rate, a control, or nothing."""
+    rate = request.rate if present is None or "rate" in sent else present.rate
+    control = None if present is None else present.control
+    if present is None or "control" in sent:
+        asked = request.control
+        control = None if asked is None else Control(events=asked.events, exposure=asked.exposure)
+    if rate is not None and control is not None:
+        if present is None or {"rate", "control"} <= sent:
+            raise Problem(
+                "settings",
+                "Both a rate and a control are given, and each says how many events to expect.",
+                field="control",
+                value=control.events,
+                remedy='Give "rate" where it is known, or "control" where it was counted.',
+            )
+        # What is sent takes the place of the other.
+        rate, control = (None, control) if "control" in sent else (rate, None)
+    if mode == "rate" and rate is None:
+        raise Problem(
+            "settings",
+            'Mode "rate" needs a rate.',
+            field="rate",
+            value=None,
+            remedy='Give "rate", the expected events per unit of exposure, or use mode "shape".',
+        )
+    return rate, control
 
 
 MergedT = TypeVar("MergedT", KernelSettings, AlarmPolicy)

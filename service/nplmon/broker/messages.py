@@ -118,6 +118,13 @@ class Monitor(Message, frozen=True, kw_only=True):
     changed_at: float
 
 
+def expected_rate(monitor: Monitor) -> float:
+    """Give the events to expect per unit of exposure; 0 where nothing says."""
+    if monitor.control is not None:
+        return monitor.control.events / monitor.control.exposure
+    return monitor.rate or 0.0
+
+
 def tests_rate(monitor: Monitor) -> bool:
     """Tell whether the rate is tested apart from the shape: then either has twice the run length, for hazards add."""
     return monitor.mode == "shape" and (monitor.rate is not None or monitor.control is not None)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from nplmon.client import Alarm, EffectSize, HistoryEntry, Snapshot, Status
+    from nplmon.client import Alarm, EffectSize, HistoryEntry, RateTested, Snapshot, Status
 
 _BARS = "▁▂▃▄▅▆▇█"
 _STYLES = {"ok": "green", "warning": "yellow", "alarm": "bold red"}
@@ -61,9 +61,28 @@ def effect_words(effect: EffectSize | None) -> str:
     return f"{effect.value:.3g}, of which noise makes {noise}: an excess of {effect.excess:.3g}"
 
 
+def rate_words(rate: RateTested) -> str:
+    """Say what the test of the rate found.
+
+    Examples
+    --------
+    >>> from nplmon.client import RateTested
+    >>> rate_words(RateTested(state="exact", observed=95, expected=120.0, p=0.021, z=-2.3, p_threshold=0.0005))
+    'ok: 95 events for 120.0 expected, p = 0.021 (alarm at 0.0005), Z = -2.3'
+    >>> rate_words(RateTested(state="unknown", note="chunk number 2 (b) brought no exposure"))
+    'unknown: chunk number 2 (b) brought no exposure'
+    """
+    if rate.state == "unknown":
+        return f"unknown: {rate.note}"
+    said = f"{rate.alarm.level}: {rate.observed:,} events for {rate.expected:,.1f} expected"
+    return (
+        f"{said}, p = {number(rate.p, 3)} (alarm at {number(rate.p_threshold, 2)}), Z = {number(rate.z, 3)}"
+    )
+
+
 def main_kind(snapshot: Snapshot) -> str | None:
     """Name the statistic that the alarm watches: that of the alarm, else the first with a threshold."""
-    if snapshot.alarm.kind is not None:
+    if snapshot.alarm.kind in snapshot.statistics:
         return snapshot.alarm.kind
     with_threshold = [kind for kind, s in snapshot.statistics.items() if s.threshold is not None]
     return next(iter(with_threshold), next(iter(snapshot.statistics), None))
@@ -113,10 +132,12 @@ def counts(status: Status, now: float) -> list[tuple[str, str]]:
     ]
     if snapshot is None:
         return [*fields, ("statistic", "none yet: no chunk is applied")]
+    rate = [("rate", rate_words(snapshot.rate))] if snapshot.rate is not None else []
     return [
         *fields,
         ("events", f"{snapshot.events:,} ({snapshot.expected:,.1f} expected)"),
         ("exposure", f"{snapshot.exposure_ratio:.3g} of the reference's"),
+        *rate,
         ("effect size", effect_words(snapshot.effect_size)),
         ("updated", age_words(now - snapshot.updated_at, status.pending)),
         ("alarm", alarm_words(snapshot.alarm)),

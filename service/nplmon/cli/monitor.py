@@ -47,7 +47,13 @@ def create(
         Mode | None, typer.Option("--mode", help="Compare shapes only, or the count as well. Default: shape.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option("--rate", help="Expected events per unit of exposure, for --mode rate.")
+        float | None, typer.Option("--rate", help="Expected events per unit of exposure.")
+    ] = None,
+    control_events: Annotated[
+        int | None, typer.Option("--control-events", help="In place of --rate: events counted elsewhere.")
+    ] = None,
+    control_exposure: Annotated[
+        float | None, typer.Option("--control-exposure", help="The exposure that they were counted in.")
     ] = None,
     centres: Annotated[int | None, typer.Option("--centres", help="Nystrom centres. Default: 1000.")] = None,
     lambda_: Annotated[float | None, typer.Option("--lambda", help="Regularisation. Default: 1e-5.")] = None,
@@ -90,6 +96,9 @@ def create(
     alarm = _given(
         {"false_alarm_probability": false_alarm_probability, "warning_probability": warning_probability}
     )
+    control = _given({"events": control_events, "exposure": control_exposure})
+    if control is not None and len(control) < 2:
+        raise typer.BadParameter("--control-events and --control-exposure belong together: give both")
     with connect(url) as client:
         monitor = client.create_monitor(
             name,
@@ -97,6 +106,7 @@ def create(
             features=listed(features),
             mode=None if mode is None else mode.value,
             rate=rate,
+            control=control,
             kernel=kernel,
             alarm=alarm,
             description=description,
@@ -157,6 +167,15 @@ def _numbers(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
+def _expected(monitor: Monitor) -> str:
+    if monitor.control is not None:
+        control = monitor.control
+        return f", the rate apart: {control.events:,} events in a control exposure of {control.exposure:g}"
+    if monitor.rate is None:
+        return ""
+    return f", {monitor.rate:g} events per exposure" + (", tested apart" if monitor.mode == "shape" else "")
+
+
 def _print(monitor: Monitor) -> None:
     kernel, alarm = monitor.kernel, monitor.alarm
     width = (
@@ -173,7 +192,7 @@ def _print(monitor: Monitor) -> None:
             ("features", ", ".join(f"{name} [{unit}]" if unit else name for name, unit in named)),
             (
                 "mode",
-                monitor.mode if monitor.rate is None else f"{monitor.mode}, {monitor.rate:g} per exposure",
+                monitor.mode + _expected(monitor),
             ),
             ("kernel", f"{kernel.centres} centres, lambda {kernel.lambda_:g}, {width}, seed {kernel.seed}"),
             ("alarm", f"false-alarm probability {alarm.false_alarm_probability:g} per run"),
