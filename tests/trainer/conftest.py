@@ -12,7 +12,7 @@ from tests.trainer.work import AtWork
 from nplmon.broker import Broker
 from nplmon.broker.embedded import EmbeddedStore
 from nplmon.broker.messages import Monitor
-from nplmon.trainer import trainer
+from nplmon.trainer import toys, trainer
 
 
 @pytest.fixture
@@ -39,6 +39,8 @@ async def start(
     """Give a function that starts a trainer of this name with these settings; all are stopped afterwards."""
     monkeypatch.setattr(trainer, "BLOCK_SECONDS", 0.05)
     monkeypatch.setattr(trainer, "STORE_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(toys, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(toys, "STORE_RETRY_SECONDS", 0.05)
     started: list[AtWork] = []
 
     def begin(name: str = "t1", **settings: object) -> AtWork:

@@ -76,7 +76,7 @@ async def _order(context: Context, monitor: Monitor, asked: CalibrationRequest) 
         await broker.pools.get(monitor.reference_hash),
         present=await _present(context, monitor),
         snapshot=await _snapshot(context, monitor),
-        widths=1,
+        widths=len(monitor.kernel.sigmas or monitor.kernel.sigma_quantiles),
         run_length=max(run_lengths),
     )
     return CalibrationOrder(

@@ -29,6 +29,19 @@ class TrainerMetrics:
             buckets=DURATIONS,
             registry=registry,
         )
+        self.toy_batches = Counter(
+            "nplmon_toy_batches_processed_total",
+            "Batches of toys this trainer ended, by outcome.",
+            ["monitor", "outcome"],
+            registry=registry,
+        )
+        self.toy_duration = Histogram(
+            "nplmon_toy_batch_duration_seconds",
+            "Duration of one batch of toys, in s, with what it waited for chunks.",
+            ["monitor"],
+            buckets=DURATIONS,
+            registry=registry,
+        )
         self.redeliveries = Counter(
             "nplmon_redeliveries_total",
             "Chunks taken over from another trainer or handed back.",
@@ -50,7 +63,9 @@ class TrainerMetrics:
         """Show a monitor's counters from zero, so that the first increase is seen as one."""
         for outcome in ("finished", "duplicate", "superseded", "lost", "failed", "returned"):
             self.chunks.labels(monitor, outcome)
+            self.toy_batches.labels(monitor, outcome)
         for reason in ("crash", "exception"):
             self.dead_letters.labels(monitor, reason)
         self.redeliveries.labels(monitor)
         self.fit_duration.labels(monitor)
+        self.toy_duration.labels(monitor)

@@ -1,4 +1,4 @@
-"""One trainer: leases chunks one at a time, fits them, and keeps its leases alive meanwhile."""
+"""One trainer: leases chunks one at a time, fits them, keeps its leases alive meanwhile, and runs toys in between."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonit
 from nplmon.broker.messages import Fit, WidthFit, expected_events
 from nplmon.nplm.kernel import KernelModel
 from nplmon.nplm.kernel_fit import KernelFit
+from nplmon.trainer.toys import ToyWork
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -68,6 +69,7 @@ class Trainer:
         self._references: dict[str, tuple[KernelModel, ...]] = {}
         self._next_take_over = 0.0
         self._stop = asyncio.Event()
+        self._toys = ToyWork(name, broker, self._models, device, settings, metrics)
 
     def progress(self) -> tuple[int, int]:
         """Give the number of chunks finished so far and of monitors held: none, a trainer works for all."""
@@ -77,12 +79,14 @@ class Trainer:
         """Work until told to stop; the chunk in hand is finished first."""
         self._stop = stop
         renewals = asyncio.create_task(self._renew_leases())
+        toys = asyncio.create_task(self._toys.run(stop))
         names: Sequence[str] = ()
         try:
             while not stop.is_set():
                 try:
-                    names = await self._broker.monitors.names()
+                    names = self._toys.monitors = await self._broker.monitors.names()
                     for lease in await self._leases(names):
+                        self._toys.wait()
                         self._metrics.announce(lease.receipt.monitor)
                         await self._end(lease)
                 except (StoreUnreachable, StoreFull) as error:
@@ -91,9 +95,11 @@ class Trainer:
                     await asyncio.sleep(STORE_RETRY_SECONDS)
         finally:
             renewals.cancel()
-            await asyncio.gather(renewals, return_exceptions=True)
+            self._toys.wait()
+            await asyncio.gather(renewals, toys, return_exceptions=True)
             try:
                 await self._broker.leases.leave(self.name, names)
+                await self._broker.toys.leave(self.name, names)
             except BrokerError as error:
                 log.warning("left without saying so", error=str(error))
 
@@ -121,7 +127,11 @@ class Trainer:
                     self._metrics.redeliveries.labels(name).inc(len(leases))
                     self._next_take_over = 0.0  # there may be more
                     return leases
-        return await self._broker.leases.take(self.name, names, count=1, block_seconds=BLOCK_SECONDS)
+        leases = await self._broker.leases.take(self.name, names, count=1, block_seconds=0.0)
+        if not leases:
+            self._toys.go()
+            leases = await self._broker.leases.take(self.name, names, count=1, block_seconds=BLOCK_SECONDS)
+        return leases
 
     async def _end(self, lease: Lease) -> None:
         """Fit one chunk with all kernel widths and store the result, or hand the chunk back with what went wrong."""
