@@ -107,6 +107,8 @@ class Aggregation:
         self._h, self._h_squared, self._shrinkage = np.zeros((3, basis.size))
         self._frozen_weights = np.empty(0)
         self._log_reference = np.full(count, -np.inf)
+        self._log_mean: float | None = None
+        """Of `_log_reference` over the reference, once it was asked for: several statistics need it."""
         self._log_events = np.empty(0)
         self._event_buffer = np.empty((0, basis.size), dtype=np.float32)
         self._models = np.empty((0, basis.size), dtype=np.float32)
@@ -160,6 +162,7 @@ class Aggregation:
             self._keep(model, log_weight, events)
         f = (self.reference_features @ model).astype(np.float64)
         self._log_reference = np.logaddexp(self._log_reference, log_weight + f)
+        self._log_mean = None
         self._score += score
         curvature = expected * self.basis.second_moment + self.basis.penalty(len(events))
         self._weighted_mean += expected * score / curvature
@@ -214,7 +217,9 @@ class Aggregation:
         """Log of the averaged ratio's mean over the reference in mode "shape"; 0 in mode "rate"."""
         if self.mode == "rate":
             return 0.0
-        return log_mean(self._log_reference, self.weights) - float(np.log(self.expected))
+        if self._log_mean is None:
+            self._log_mean = log_mean(self._log_reference, self.weights)
+        return self._log_mean - float(np.log(self.expected))
 
     def _t_agg(self) -> float:
         at_events = self._log_events - np.log(self.expected) - self.log_normalisation()
@@ -380,4 +385,5 @@ class Aggregation:
         self._h, self._h_squared = arrays["h"], arrays["h_squared"]
         self._shrinkage, self._frozen_weights = arrays["shrinkage"], arrays["frozen_weights"]
         self._log_reference, self._log_events = arrays["log_reference"], arrays["log_events"]
+        self._log_mean = None
         self._models, self._log_weights = arrays["models"], arrays["log_weights"]
