@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
+from tests.aggregator.toys import a_calibration
 
 from nplmon.aggregator.metrics import KINDS, AggregatorMetrics
 from nplmon.api import create_app
@@ -18,7 +19,7 @@ from nplmon.trainer.metrics import TrainerMetrics
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `(nplmon_\w+)` \| (\w+) \| (.+?) \| (.+?) \| (.+) \|$", re.MULTILINE)
-ALLOWED = {"monitor", "kind", "reason", "outcome", "route"}
+ALLOWED = {"monitor", "kind", "reason", "outcome", "state", "route"}
 
 
 def api(registry: CollectorRegistry) -> None:
@@ -38,6 +39,7 @@ def aggregator(registry: CollectorRegistry) -> None:
     metrics = AggregatorMetrics(registry)
     metrics.announce("m")
     metrics.unapplied.labels("m").set(0)
+    metrics.calibration.show(a_calibration())
     statistics = {
         kind: Statistic(
             kind=kind,
@@ -146,6 +148,6 @@ def test_outcomes_and_reasons_are_explained() -> None:
     for role in ("Trainer", "Aggregator"):
         for metric in exported(role):
             for sample in metric.samples:
-                for label in ("outcome", "reason", "kind"):
+                for label in ("outcome", "reason", "kind", "state"):
                     if label in sample.labels:
                         assert f"`{sample.labels[label]}`" in page, sample

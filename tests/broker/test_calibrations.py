@@ -73,7 +73,9 @@ async def completed(broker: Broker, body: bytes = b"reduced", **changes: Any) ->
     await run_all(broker)
     now = await broker.calibrations.get("muons")
     fence = await hold(broker)
-    assert await broker.calibrations.complete(now, body, holder="a1", fence=fence, note="") == "complete"
+    assert (
+        await broker.calibrations.complete(now, body, holder="a1", fence=fence, disagreement="") == "complete"
+    )
     return await broker.calibrations.get("muons")
 
 
@@ -110,7 +112,7 @@ async def test_asked_for_again_it_is_the_same_one(broker: Broker, monitor: Monit
     again, now = await broker.calibrations.begin(an_order(asked_at=9.0))
     assert (again, now.toys_done, now.asked_at) == ("running", 10, 1.0)
     fence = await hold(broker)
-    await broker.calibrations.complete(now, b"r", holder="a1", fence=fence, note="")
+    await broker.calibrations.complete(now, b"r", holder="a1", fence=fence, disagreement="")
     again, now = await broker.calibrations.begin(an_order())
     assert (again, now.state) == ("complete", "complete")
 
@@ -254,14 +256,14 @@ async def test_only_the_holder_of_the_monitor_completes_it(broker: Broker, monit
     fence = await hold(broker)
     now = await broker.calibrations.get("muons")
     complete = broker.calibrations.complete
-    assert await complete(now, b"r", holder="a1", fence=fence, note="") == "unfinished"
+    assert await complete(now, b"r", holder="a1", fence=fence, disagreement="") == "unfinished"
     await run_all(broker)
-    assert await complete(now, b"r", holder="a2", fence=fence, note="") == "fenced"
-    assert await complete(now, b"r", holder="a1", fence=fence - 1, note="") == "fenced"
+    assert await complete(now, b"r", holder="a2", fence=fence, disagreement="") == "fenced"
+    assert await complete(now, b"r", holder="a1", fence=fence - 1, disagreement="") == "fenced"
     old = msgspec.structs.replace(now, generation=0)
-    assert await complete(old, b"r", holder="a1", fence=fence, note="") == "superseded"
-    assert await complete(now, b"r", holder="a1", fence=fence, note="n") == "complete"
-    assert (await broker.calibrations.get("muons")).note == "n"
+    assert await complete(old, b"r", holder="a1", fence=fence, disagreement="") == "superseded"
+    assert await complete(now, b"r", holder="a1", fence=fence, disagreement="n") == "complete"
+    assert (await broker.calibrations.get("muons")).disagreement == "n"
 
 
 async def test_results_that_cannot_be_reduced_are_kept(broker: Broker, monitor: Monitor) -> None:

@@ -62,7 +62,11 @@ def reduce(service: Service, monitor: str) -> None:
         assert fence is not None
         done = await broker.calibrations.get(monitor)
         ended = await broker.calibrations.complete(
-            done, b"reduced", holder="a", fence=fence, note="t_score: the closed form alarms too often"
+            done,
+            b"reduced",
+            holder="a",
+            fence=fence,
+            disagreement="t_score: the closed form alarms too often",
         )
         assert ended == "complete"
 
@@ -171,6 +175,7 @@ def a_status(done: int, batches: int = 11, trainers: int = 1, state: Any = "runn
         monitor_epoch=1,
         key="k",
         reference_hash="r",
+        mode="shape",
         plan=plan,
         toys_needed=100,
         toys_done=done,

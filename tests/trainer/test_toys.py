@@ -18,8 +18,9 @@ from nplmon.broker.messages import Monitor
 from nplmon.broker.toy_messages import CalibrationOrder, CalibrationPlan, ToyCalibration
 from nplmon.nplm.toy_plan import Trajectories
 from nplmon.nplm.toys import replay
+from nplmon.toys import core_plan
 from nplmon.trainer import replaying
-from nplmon.trainer.replaying import Replaying, core_plan, prepared, split
+from nplmon.trainer.replaying import Replaying, prepared, split
 
 Start = Callable[..., AtWork]
 REAL_RUN = Replaying.run
@@ -93,7 +94,7 @@ async def test_the_toys_of_all_batches_are_those_of_one_replay(
     work = start()
     found = await all_toys(broker, work, 12)
     assert (await now(broker)).batches == 4
-    expected = replay(fits_on(), held(), core_plan(order), 0, 12)
+    expected = replay(fits_on(), held(), core_plan(order.plan, "shape"), 0, 12)
     assert found.numbers.tolist() == list(range(12))
     assert np.array_equal(found.log_p["t_score"], expected.log_p["t_score"])
     assert found.log_p["t_score"].shape == (12, 3, 1)
@@ -114,7 +115,7 @@ async def test_without_a_pool_the_reference_is_split(
     def prepare(reference: Any, seed: int) -> Any:
         return prepared(reference, seed, kernel=KERNEL, device=device)
 
-    expected = replay(prepare(rest, 0), pool, core_plan(order), 0, 3, prepare=prepare)
+    expected = replay(prepare(rest, 0), pool, core_plan(order.plan, "shape"), 0, 3, prepare=prepare)
     assert np.array_equal(found.log_p["t_score"], expected.log_p["t_score"])
 
 

@@ -350,6 +350,7 @@ class ToyCalibration:
     monitor_epoch: int
     key: str
     reference_hash: str
+    mode: Literal["shape", "rate"]
     plan: CalibrationPlan
     toys_needed: int
     toys_done: int
@@ -362,6 +363,7 @@ class ToyCalibration:
     asked_at: float
     ended_at: float | None = None
     note: str = ""
+    disagreement: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from nplmon.aggregator.calibrating import Calibrating
 from nplmon.aggregator.ledger import Ledger
 from nplmon.aggregator.state import SavedState
 from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonitor, UnknownRun
@@ -55,6 +56,7 @@ class Aggregator:
         self._prepared = prepared
         self._settings = settings
         self._metrics = metrics
+        self._calibrating = Calibrating(broker, name, metrics.calibration)
         self._fences: dict[str, int] = {}
         self._ledgers: dict[tuple[str, str], Ledger] = {}
         self._cursors: dict[str, str] = {}
@@ -81,8 +83,9 @@ class Aggregator:
                     # Not those of monitors dropped meanwhile.
                     self._cursors |= {name: cursors[name] for name in cursors.keys() & self._cursors.keys()}
                     # All monitors, not only those with news: a wake-up may have been missed.
-                    for monitor in list(self._fences):
+                    for monitor, fence in list(self._fences.items()):
                         await self._advance(monitor)
+                        await self._calibrating.advance(monitor, fence)
                     if not self._fences:
                         await asyncio.sleep(0.1)
                 except (StoreUnreachable, StoreFull) as error:
@@ -92,6 +95,7 @@ class Aggregator:
         finally:
             holding.cancel()
             await asyncio.gather(holding, return_exceptions=True)
+            await self._calibrating.close()
             try:
                 for monitor in list(self._fences):
                     await self._broker.statistics.release(monitor, self.name)
@@ -129,6 +133,7 @@ class Aggregator:
         self._cursors.pop(monitor, None)
         for key in [key for key in self._ledgers if key[0] == monitor]:
             del self._ledgers[key]
+        self._calibrating.drop(monitor)
         self._hide(monitor)
 
     def _show(self, snapshot: Snapshot) -> None:

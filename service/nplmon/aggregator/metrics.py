@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import Counter, Gauge, Histogram
 
 from nplmon.aggregator.alarm import LEVELS
+from nplmon.aggregator.calibration_metrics import CalibrationMetrics
 from nplmon.broker.messages import Statistic, StatisticKind
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class AggregatorMetrics:
             ["monitor", "reason"],
             registry=registry,
         )
+        self.calibration = CalibrationMetrics(registry)
         self.store_errors = Counter(
             "nplmon_aggregator_store_errors_total", "Times that the store did not answer.", registry=registry
         )
@@ -102,6 +104,7 @@ class AggregatorMetrics:
         """Show a monitor's counters from zero, so that the first increase is seen as one."""
         for outcome in ("applied", "dead"):
             self.applied.labels(monitor, outcome)
+        self.calibration.announce(monitor)
         self._applied_events.labels(monitor)
         self._age.labels(monitor)
         for reason in ("fenced", "superseded", "moved", "exception"):

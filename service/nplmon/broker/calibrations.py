@@ -127,7 +127,7 @@ class Calibrations:
         return found if len(found) == calibration.batches else None
 
     async def complete(
-        self, calibration: ToyCalibration, body: bytes, *, holder: str, fence: int, note: str
+        self, calibration: ToyCalibration, body: bytes, *, holder: str, fence: int, disagreement: str
     ) -> Reduced:
         """Store what the batches were reduced to, and drop them.
 
@@ -135,8 +135,8 @@ class Calibrations:
         ----------
         holder, fence
             The right to write the monitor's statistics.
-        note
-            What a reader of the calibration must know besides what its order says.
+        disagreement
+            Where toys and closed form disagree; "" where they agree.
 
         Returns
         -------
@@ -176,7 +176,7 @@ class Calibrations:
             generation=calibration.generation,
             pieces=len(parts),
             digest=hashlib.sha256(body).hexdigest(),
-            note=note,
+            disagreement=disagreement,
         )
         status: Literal[Reduced, "torn"] = word(
             reply, "complete", "fenced", "superseded", "unfinished", "torn"
@@ -229,6 +229,7 @@ def _calibration(fields: Mapping[bytes, bytes]) -> ToyCalibration:
         monitor_epoch=order.monitor_epoch,
         key=order.key,
         reference_hash=order.reference_hash,
+        mode=order.mode,
         plan=order.plan,
         toys_needed=toys_needed(order.run_length),
         toys_done=int(fields[b"toys_done"]),
@@ -240,5 +241,6 @@ def _calibration(fields: Mapping[bytes, bytes]) -> ToyCalibration:
         generation=int(fields[b"generation"]),
         asked_at=order.asked_at,
         ended_at=None if ended_at is None else float(ended_at),
-        note="; ".join(filter(None, (order.note, fields.get(b"note", b"").decode()))),
+        note=order.note,
+        disagreement=fields.get(b"disagreement", b"").decode(),
     )

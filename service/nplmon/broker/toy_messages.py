@@ -68,6 +68,7 @@ class ToyCalibration(Message, frozen=True, kw_only=True):
     monitor_epoch: int
     key: str
     reference_hash: str
+    mode: Mode
     plan: CalibrationPlan
     toys_needed: int
     """Toys that thresholds for this run length need at least."""
@@ -84,7 +85,10 @@ class ToyCalibration(Message, frozen=True, kw_only=True):
     asked_at: float
     ended_at: float | None = None
     note: str = ""
-    """What the toys disagree with the closed form about, and what else a reader must know."""
+    """What a reader must know about the plan."""
+    disagreement: str = ""
+    """Where toys and closed form disagree by more than the number of toys explains, with its size; "" where they agree.
+    """
 
 
 class ToyBatch(Message, frozen=True, kw_only=True):

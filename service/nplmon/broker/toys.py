@@ -58,7 +58,7 @@ local at = redis.call('HMGET', calibration, 'key', 'state')
 local same, state = at[1] == key, at[2]
 if same and (state == 'running' or state == 'complete') then return {state, 0} end
 local generation = string.format('%d', redis.call('HINCRBY', calibration, 'generation', 1))
-redis.call('HDEL', calibration, 'reason', 'ended_at', 'error', 'note', 'pieces', 'digest')
+redis.call('HDEL', calibration, 'reason', 'ended_at', 'error', 'disagreement', 'pieces', 'digest')
 renew_stream(toys)
 if same and state == 'failed' then
   redis.call('HSET', calibration, 'state', 'running')
@@ -312,7 +312,8 @@ local status = refused(aggregator, calibration, holder, fence, generation)
 if status then return status end
 if redis.call('HLEN', result) ~= tonumber(pieces) then return 'torn' end
 local _, _, time = now()
-redis.call('HSET', calibration, 'state', 'complete', 'pieces', pieces, 'digest', digest, 'note', note,
+redis.call('HSET', calibration, 'state', 'complete', 'pieces', pieces, 'digest', digest,
+  'disagreement', disagreement,
   'ended_at', time)
 redis.call('UNLINK', toys, batches)
 return 'complete'
@@ -330,7 +331,7 @@ def complete(
     generation: int,
     pieces: int,
     digest: str,
-    note: str,
+    disagreement: str,
 ) -> bytes:
     """Declare a calibration complete and drop the results of its batches.
 

@@ -163,6 +163,7 @@ def _tell(status: CalibrationStatus, as_json: bool) -> None:
         fields.append(("ended", when(one.ended_at)))
     if one.state == "complete":
         fields.append(("resolution", f"p >= {1 / (plan.toys + 1):.2g}; below it the closed form takes over"))
+        fields.append(("closed form", f"disagrees: {one.disagreement}" if one.disagreement else "agrees"))
     if one.note:
         fields.append(("note", one.note))
     print_fields(fields)

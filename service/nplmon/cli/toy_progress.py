@@ -104,8 +104,8 @@ def words(status: CalibrationStatus) -> str:
     --------
     >>> from nplmon.client import CalibrationPlan, CalibrationStatus, ToyCalibration
     >>> plan = CalibrationPlan(source="disjoint", toys=100, chunks=5, events=50.0, pool_events=500)
-    >>> one = ToyCalibration(monitor="m", state="running", monitor_epoch=1, key="k", reference_hash="r", plan=plan,
-    ...     toys_needed=100, toys_done=0, run_length=10.0, warning_run_length=5.0, batches=0, batches_done=0,
+    >>> one = ToyCalibration(monitor="m", state="running", monitor_epoch=1, key="k", reference_hash="r", mode="shape",
+    ...     plan=plan, toys_needed=100, toys_done=0, run_length=10.0, warning_run_length=5.0, batches=0, batches_done=0,
     ...     generation=1, asked_at=0.0)
     >>> words(CalibrationStatus(calibration=one, trainers=0)), words(CalibrationStatus(calibration=one, trainers=2))
     ('waiting for a trainer: none is alive', 'timing the first toy')

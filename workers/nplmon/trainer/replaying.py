@@ -1,4 +1,4 @@
-"""Toys of one calibration, replayed: from what was asked for to the core's plan, and back to bytes."""
+"""Toys of one calibration, replayed: from what was asked for to the bytes of a batch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from nplmon.nplm.basis import kernel_widths
 from nplmon.nplm.kernel import KernelModel
 from nplmon.nplm.reference import Reference
-from nplmon.nplm.toy_plan import ToyPlan
 from nplmon.nplm.toys import replay
+from nplmon.toys import core_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from nplmon.broker.messages import KernelSettings
     from nplmon.broker.toy_messages import CalibrationOrder
+    from nplmon.nplm.toy_plan import ToyPlan
 
 BATCH_SECONDS: Final = 2.0
 """What a batch shall take: little enough to be lost without harm, much more than its way through the store."""
@@ -83,7 +84,7 @@ class Replaying:
         if pool is None:
             rest, pool = split(models[0].reference, order.plan.pool_events, order.plan.seed)
             models = prepare(rest, kernel.seed)
-        return cls(models, pool, core_plan(order), prepare)
+        return cls(models, pool, core_plan(order.plan, order.mode), prepare)
 
     def run(self, first: int, count: int, pause: Callable[[], None]) -> bytes:
         """Replay some toys; `pause` is called now and then, and may wait, or raise to end it."""
@@ -116,19 +117,6 @@ class Replaying:
         each = max((time.perf_counter() - begun - alone) / (TIMED - 1), 1e-6)
         size = batch_size(max(0.0, alone - each), each)
         return result, (max(0.0, alone - each) + size * each) / size, size
-
-
-def core_plan(order: CalibrationOrder) -> ToyPlan:
-    """Give the core's plan of what was asked for."""
-    plan = order.plan
-    return ToyPlan(
-        mode=order.mode,
-        source=plan.source,
-        chunks=plan.chunks,
-        events=plan.events,
-        seed=plan.seed,
-        kinds=plan.statistics,
-    )
 
 
 def batch_size(once: float, each: float) -> int:

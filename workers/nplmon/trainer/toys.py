@@ -7,15 +7,16 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
 import structlog
 
 from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonitor
+from nplmon.pool import pool_events
 from nplmon.trainer.replaying import Replaying
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    import numpy as np
     import torch
     from numpy.typing import NDArray
 
@@ -208,19 +209,15 @@ class ToyWork:
 
     async def _pool(self, order: CalibrationOrder, monitor: Monitor) -> NDArray[np.float32]:
         """Read the events of the pool that were there when the calibration was asked for."""
-        broker, plan = self._broker, order.plan
-        reference = await broker.references.by_hash(order.reference_hash)
-        width = len(reference.features)
-        pool = await broker.pools.get(order.reference_hash)
-        body = await broker.pools.read(pool, plan.pool_first, plan.pool_events, 4 * width)
-        events = np.frombuffer(body, dtype="<f4").reshape(-1, width)
+        plan = order.plan
+        pool = await self._broker.pools.get(order.reference_hash)
+        events = await pool_events(self._broker, monitor, pool, plan.pool_first, plan.pool_events)
         if len(events) != plan.pool_events:
             raise LookupError(
                 f"{len(events)} of {plan.pool_events} events of the pool are still there, the others were used up: "
                 "cancel the calibration and ask for a new one"
             )
-        columns = [reference.features.index(feature) for feature in monitor.features]
-        return np.ascontiguousarray(events[:, columns], dtype=np.float32)
+        return events
 
 
 async def _set_after(ending: asyncio.Task[bool], left: threading.Event) -> None:
