@@ -16,7 +16,7 @@ from nplmon.offline.sample import Sample, Source
 from nplmon.offline.settings import Settings
 from nplmon.simulators import expo
 
-KERNEL = Settings(centres=100, sigma=0.7)
+KERNEL = Settings(centres=100, sigmas=(0.7,))
 REFERENCE_EVENTS = 20_000
 
 

@@ -152,7 +152,7 @@ def test_learned_locations_need_toys_for_p(compare: Compare) -> None:
     """Three kernels find the peak; without a closed form p is from toys, and no smaller than they resolve."""
     small = sample(exponential(1, 3_000))
     data = expo.sample_chunk(np.random.default_rng(3), 200, "bulk", strength=6.0)
-    sparker: dict[str, Any] = {"base": small, "model": "sparker", "centres": 3, "sigma": 0.3}
+    sparker: dict[str, Any] = {"base": small, "model": "sparker", "centres": 3, "sigmas": (0.3,)}
     bare = compare(data, **sparker)
     assert (bare.answer.kind, bare.answer.state, bare.answer.closed_form) == ("t_full", "uncalibrated", None)
     assert "calibrate with toys" in bare.answer.note
@@ -171,7 +171,7 @@ def test_the_network_takes_no_kernel_and_needs_toys_for_p(
 ) -> None:
     monkeypatch.setattr(family, "MlpModel", partial(MlpModel, steps=100))
     data = exponential(2, 100)
-    settings: dict[str, Any] = {"model": "mlp", "centres": None, "sigma": None}
+    settings: dict[str, Any] = {"model": "mlp", "centres": None, "sigmas": ()}
     found = compare(data, base=sample(exponential(1, 400)), **settings)
     assert (found.answer.kind, found.answer.state) == ("t_full", "uncalibrated")
     assert found.answer.value > 0
@@ -185,7 +185,10 @@ def test_the_network_takes_no_kernel_and_needs_toys_for_p(
         ({"analysis": "double"}, "no analysis 'double'"),
         ({"model": "forest"}, "no model 'forest'"),
         ({"mode": "count"}, "no mode 'count'"),
-        ({"sigma": 1.0, "sigma_quantile": 0.5}, "both give the kernel width"),
+        ({"sigmas": (1.0,), "sigma_quantiles": (0.5,)}, "both give the kernel width"),
+        ({"sigmas": (1.0, 1.0)}, "each once"),
+        ({"sigmas": (1.0, 2.0), "model": "sparker"}, "takes one kernel width, not 2"),
+        ({"sigmas": (1.0, 2.0), "analysis": "sum"}, "or --toys"),
         ({"model": "mlp", "centres": 9}, "has no kernels"),
         ({"models": 2}, "no other analysis takes them"),
         ({"analysis": "resource-limited"}, "needs --models N or --tested N"),

@@ -79,13 +79,17 @@ def analyse(
     ] = None,
     lambda_: Annotated[float | None, typer.Option("--lambda", help="Regularisation. Default: 1e-5.")] = None,
     sigma: Annotated[
-        float | None,
-        typer.Option("--sigma", help="Kernel width in standard deviations. Default: from --sigma-quantile."),
+        list[float] | None,
+        typer.Option(
+            "--sigma",
+            help="Kernel width in standard deviations; repeat it for several. Default: from --sigma-quantile.",
+        ),
     ] = None,
     sigma_quantile: Annotated[
-        float | None,
+        list[float] | None,
         typer.Option(
-            "--sigma-quantile", help="Quantile of the pair distances that is the width. Default: 0.9."
+            "--sigma-quantile",
+            help="Quantile of the pair distances that is a width; repeat it for several. Default: 0.9.",
         ),
     ] = None,
     toys: Annotated[
@@ -127,8 +131,8 @@ def analyse(
                 model=model,  # type: ignore[arg-type]  # it checks
                 centres=centres,
                 lambda_=lambda_,
-                sigma=sigma,
-                sigma_quantile=sigma_quantile,
+                sigmas=tuple(sigma or ()),
+                sigma_quantiles=tuple(sigma_quantile or ()),
                 mode=mode,  # type: ignore[arg-type]  # it checks
                 models=models,
                 tested=tested,
@@ -208,6 +212,10 @@ def _tell(found: Analysis, out: Path | None) -> None:
         ("exposure", f"{found.exposure_ratio:.3g} of the reference's"),
         ("effect size", number(found.effect_size, 3)),
     ]
+    if answer.joint is not None:
+        widths = ", ".join(number(one, 3) for one in found.sigmas)
+        best = number(found.sigmas[answer.joint.best], 3)
+        fields.append(("sigma", f"{best} of {widths}: it has the smallest p, which accounts for the choice"))
     print_fields(fields)
     typer.echo()
     rows = []

@@ -15,6 +15,7 @@ from nplmon.offline.course import course
 from nplmon.offline.errors import AnalysisError
 from nplmon.offline.family import prepare
 from nplmon.offline.marginal import Marginal, marginals
+from nplmon.offline.several import best_width, left_open
 from nplmon.offline.toys import NOTED_OVERLAP, Pool, hold_out
 from nplmon.offline.verdict import Verdict, judge
 
@@ -54,7 +55,9 @@ class Analysis:
     chunks:
         How the data were cut; one chunk for "single".
     model:
-        The model, bound to the reference as it was used.
+        The model, bound to the reference as it was used; of several kernel widths the one with the smallest p.
+    sigmas:
+        All kernel widths of a kernel model.
     held_out:
         Events of the reference file that only toys were drawn from.
     verdicts:
@@ -78,6 +81,7 @@ class Analysis:
     data: Sample
     chunks: list[Chunk] = field(repr=False)
     model: Model = field(repr=False)
+    sigmas: tuple[float, ...] = ()
     held_out: int
     verdicts: dict[RunKind, Verdict]
     chunk_verdicts: list[Verdict]
@@ -125,14 +129,24 @@ def analyse(
         split = np.random.default_rng([settings.seed, 0])
         sample, pool = hold_out(sample, settings.toys, sum(expected), split)
     tell("preparing the reference", 0, 1)
-    model = prepare(settings, sample)
+    models = [prepare(settings, sample, *width) for width in settings.widths]
     tell("preparing the reference", 1, 1)
+    best, joint = 0, None
     try:
-        run = _run(settings, model, [chunk.events for chunk in chunks], expected, tell, observed=True)
-        toys = {} if pool is None else _toys(settings, model, pool, expected, tell)
+        events = [chunk.events for chunk in chunks]
+        runs = [_run(settings, one, events, expected, tell, observed=True) for one in models]
+        toys = [{} if pool is None else _toys(settings, one, pool, expected, tell) for one in models]
+        if len(models) > 1:
+            best, joint = best_width(settings, models, runs, toys)
     except (NplmError, ValueError) as error:
         raise AnalysisError(str(error)) from error
-    verdicts = _verdicts(settings, run, toys)
+    model, run = models[best], runs[best]
+    verdicts = _verdicts(settings, run, toys[best])
+    if joint is not None:
+        verdicts = {
+            kind: joint if kind == joint.kind else left_open(kind, one.value)
+            for kind, one in verdicts.items()
+        }
     v = sample.v
     with np.errstate(over="ignore"):  # a ratio that overflows makes the verdicts invalid
         effect = float(v @ np.abs(np.expm1(run.reference_log_ratio)) / v.sum())
@@ -142,10 +156,13 @@ def analyse(
         data=data,
         chunks=chunks,
         model=model,
+        sigmas=tuple(one.basis.sigma for one in models if isinstance(one, KernelModel)),
         held_out=0 if pool is None else len(pool.events),
         verdicts=verdicts,
-        chunk_verdicts=_chunk_verdicts(run),
-        course=course(model, chunks, run, settings.statistic) if len(chunks) > 1 else [],
+        chunk_verdicts=_chunk_verdicts(run)
+        if joint is None
+        else [left_open("t_chunk", value) for value in run.t_chunk],
+        course=course(model, chunks, run, settings.statistic) if len(chunks) > 1 and joint is None else [],
         marginals=marginals(
             sample.events,
             sample.weights,

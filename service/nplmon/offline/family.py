@@ -23,8 +23,13 @@ HIDDEN, MORE_HIDDEN = (4,), (5,)
 """Neurons of the network's hidden layer for one feature and for more."""
 
 
-def prepare(settings: Settings, reference: Reference) -> Model:
-    """Prepare the model that the settings name, with the family's own values where they name none.
+def prepare(
+    settings: Settings,
+    reference: Reference,
+    sigma: float | None = None,
+    sigma_quantile: float | None = None,
+) -> Model:
+    """Prepare the model that the settings name with one kernel width, with the family's own values for None.
 
     Raises
     ------
@@ -32,11 +37,13 @@ def prepare(settings: Settings, reference: Reference) -> Model:
         If a setting is out of range.
     """
     device = _device(settings.device)
-    chosen = DEFAULTS[settings.model] | {
-        name: value
-        for name in ("centres", "lambda_", "sigma", "sigma_quantile")
-        if (value := getattr(settings, name)) is not None
+    given = {
+        "centres": settings.centres,
+        "lambda_": settings.lambda_,
+        "sigma": sigma,
+        "sigma_quantile": sigma_quantile,
     }
+    chosen = DEFAULTS[settings.model] | {name: value for name, value in given.items() if value is not None}
     try:
         if settings.model == "kernel":
             return KernelModel.prepare(reference, **chosen, seed=settings.seed, device=device)

@@ -61,6 +61,7 @@ def _verdict(one: Verdict) -> dict[str, Any]:
     """Give a statistic; the unit of values, means and deviations is that of 2 log likelihood ratio."""
     closed, toys = one.closed_form, one.toys
     resolution = toys.resolution if toys is not None and one.state == "toys" else None
+    resolution = resolution if one.joint is None else one.joint.resolution
     return {
         "kind": one.kind,
         "value": _number(one.value),
@@ -141,9 +142,11 @@ def _settings(analysis: Analysis) -> dict[str, Any]:
     """Give the settings as they were asked for, and what became of those that were left open."""
     settings = asdict(analysis.settings)
     defaults = DEFAULTS[analysis.settings.model]
-    settings |= {name: value for name, value in defaults.items() if settings[name] is None}
-    if analysis.settings.sigma is not None:
-        settings["sigma_quantile"] = None
+    sigmas, quantiles = settings.pop("sigmas"), settings.pop("sigma_quantiles")
+    settings |= {"sigma": None, "sigmas": list(analysis.sigmas)}
+    default = defaults.get("sigma_quantile")
+    settings["sigma_quantiles"] = list(quantiles) or ([] if sigmas or default is None else [default])
+    settings |= {name: value for name, value in defaults.items() if settings.get(name, 0) is None}
     model = analysis.model
     if isinstance(model, KernelModel):
         # Centres that the others span are left out of the basis.

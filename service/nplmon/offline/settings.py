@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from nplmon.offline.errors import AnalysisError
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["single", "sum", "aggregation", "resource-limited"]
 Family = Literal["kernel", "sparker", "mlp"]
+MOST_WIDTHS: Final = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +27,9 @@ class Settings:
         density ratio, tested at all events; "resource-limited": the same with some chunks fitted or tested only.
     model:
         The model family.
-    centres, lambda_, sigma, sigma_quantile:
-        Of the kernels; None takes the family's own. In "sparker" centres is the number of kernels and lambda_ is
-        lambda_a; "mlp", a network, has none of them.
+    centres, lambda_, sigmas, sigma_quantiles:
+        Of the kernels; None or nothing takes the family's own. Several widths are for "kernel". In "sparker" centres is
+        the number of kernels and lambda_ is lambda_a; "mlp", a network, has none of them.
     mode:
         "shape": the number of events says nothing; "rate": it is compared too.
     models, tested:
@@ -50,8 +51,8 @@ class Settings:
     model: Family = "kernel"
     centres: int | None = None
     lambda_: float | None = None
-    sigma: float | None = None
-    sigma_quantile: float | None = None
+    sigmas: tuple[float, ...] = ()
+    sigma_quantiles: tuple[float, ...] = ()
     mode: Mode = "shape"
     models: int | None = None
     tested: int | None = None
@@ -66,16 +67,35 @@ class Settings:
             raise AnalysisError(f"no model {self.model!r}: choose one of {', '.join(get_args(Family))}")
         if self.mode not in ("shape", "rate"):
             raise AnalysisError(f"no mode {self.mode!r}: choose shape or rate")
-        if self.sigma is not None and self.sigma_quantile is not None:
+        if self.sigmas and self.sigma_quantiles:
             raise AnalysisError("--sigma and --sigma-quantile both give the kernel width: leave one out")
-        kernels = (self.centres, self.lambda_, self.sigma, self.sigma_quantile)
-        if self.model == "mlp" and any(one is not None for one in kernels):
+        self._check_widths(self.sigmas or self.sigma_quantiles)
+        if self.model == "mlp" and (self.centres, self.lambda_, self.widths) != (None, None, [(None, None)]):
             raise AnalysisError("--model mlp has no kernels: leave out --centres, --lambda and --sigma")
         limited = self.models is not None or self.tested is not None
         if limited != (self.analysis == "resource-limited"):
             raise AnalysisError(
                 "--analysis resource-limited needs --models N or --tested N, and no other analysis takes them"
             )
+
+    def _check_widths(self, widths: tuple[float, ...]) -> None:
+        if len(widths) < 2:
+            return
+        if len(set(widths)) < len(widths) or len(widths) > MOST_WIDTHS:
+            raise AnalysisError(f"kernel widths {widths}: give up to {MOST_WIDTHS}, each once")
+        if self.model != "kernel":
+            raise AnalysisError(f"--model {self.model} takes one kernel width, not {len(widths)}")
+        if self.analysis in {"sum", "resource-limited"} and not self.toys:
+            raise AnalysisError(
+                f"--analysis {self.analysis} has no closed form for several kernel widths together: give one, or --toys"
+            )
+
+    @property
+    def widths(self) -> list[tuple[float | None, float | None]]:
+        """Sigma and quantile of each kernel width, None where it is not given; at least one of both None."""
+        given: list[tuple[float | None, float | None]] = [(sigma, None) for sigma in sorted(self.sigmas)]
+        given += [(None, quantile) for quantile in sorted(self.sigma_quantiles)]
+        return given or [(None, None)]
 
     @property
     def statistic(self) -> RunKind:

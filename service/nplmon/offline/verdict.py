@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nplmon.nplm.statistic import TestStatistic
+    from nplmon.nplm.widths import JointP
 
 State = Literal["closed form", "toys", "uncalibrated", "invalid"]
 SMALLEST_LOG_P = -700.0
@@ -115,6 +116,8 @@ class Verdict:
         The value against each null there is.
     note:
         What a reader must know besides.
+    joint:
+        p over several kernel widths, of which this value is the one with the smallest p; None for one width.
     """
 
     kind: str
@@ -123,6 +126,7 @@ class Verdict:
     closed_form: ClosedForm | None = None
     toys: Toys | None = None
     note: str = ""
+    joint: JointP | None = None
 
     @property
     def source(self) -> ClosedForm | Toys | None:
@@ -132,11 +136,15 @@ class Verdict:
     @property
     def p(self) -> float | None:
         """The p-value."""
+        if self.joint is not None:
+            return self.joint.p
         return None if self.source is None else self.source.p
 
     @property
     def z(self) -> float | None:
         """The same as a one-sided Gaussian significance."""
+        if self.joint is not None:
+            return significance(min(math.log(self.joint.p), LARGEST_LOG_P))
         return None if self.source is None else self.source.z
 
 

@@ -148,7 +148,7 @@ def minimum_p(
     models: Sequence[KernelFamily],
     runs: Sequence[RunResult],
     *,
-    kind: Literal["t_agg", "t_score"] = "t_agg",
+    kind: Literal["t_agg", "t_score", "t_sum"] = "t_agg",
     draws: int = DRAWS,
     seed: int = 0,
 ) -> JointP:
@@ -166,7 +166,7 @@ def minimum_p(
     runs:
         What `aggregate` gave for each of them and the same chunks.
     kind:
-        The statistic.
+        The statistic; t_sum for a single chunk, where it has the law of the others.
     draws, seed:
         Number of draws and their seed; the resolution is 1 / (draws + 1).
 
@@ -199,6 +199,10 @@ def minimum_p(
         raise ValueError(
             f"chunks of {min(expected[0]):.4g} to {max(expected[0]):.4g} events: the joint null is known "
             "for nearly equal ones alone; calibrate with toys and joint_p"
+        )
+    if kind == "t_sum" and len(expected[0]) > 1:
+        raise ValueError(
+            f"t_sum of {len(expected[0])} chunks has another law: take t_agg, or toys and joint_p"
         )
     if missing := [run.uncalibrated.get(kind, "left out") for run in runs if kind not in run.statistics]:
         raise ValueError(f"{kind} has no null for {len(missing)} of the widths: {missing[0]}")
