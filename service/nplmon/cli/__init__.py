@@ -12,6 +12,7 @@ import typer
 from nplmon.cli import (
     analyse,
     calibrate,
+    closure,
     dead,
     demo,
     monitor,
@@ -68,6 +69,7 @@ for part in (
     watch,
     dead,
     analyse,
+    closure,
 ):
     part.register(app)
 

@@ -120,7 +120,7 @@ def analyse(
     from nplmon.offline.settings import Settings
 
     try:
-        with _progress() as tell:
+        with progress() as tell:
             tell("reading", 0, 2)
             base = read_sample(reference, listed(features), units=listed(units), weights=weights)
             tell("reading", 1, 2)
@@ -180,7 +180,7 @@ def _write(
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
+def progress() -> Iterator[Callable[[str, int, int], None]]:
     """Show what is being done on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _what, _done, _total: None
