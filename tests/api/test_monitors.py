@@ -68,6 +68,24 @@ async def test_everything_can_be_chosen(client: httpx.AsyncClient, reference: di
     assert (await client.get("/v1/monitors")).json() == {"monitors": [monitor]}
 
 
+async def test_kernel_widths_are_sorted_and_the_last_word_counts(
+    client: httpx.AsyncClient, reference: dict[str, Any]
+) -> None:
+    """Widths win over quantiles; quantiles asked for later replace them."""
+
+    async def changed(kernel: dict[str, Any]) -> tuple[list[float], list[float]]:
+        answer = await client.patch("/v1/monitors/n", json={"kernel": kernel})
+        assert answer.status_code == 200, answer.text
+        found = answer.json()["kernel"]
+        return found["sigmas"], found["sigma_quantiles"]
+
+    made = (await create(client, name="n", kernel={"sigmas": [2.0, 0.5]})).json()
+    assert made["kernel"]["sigmas"] == [0.5, 2.0]
+    assert await changed({"seed": 1}) == ([0.5, 2.0], [0.25, 0.5, 0.75])
+    assert await changed({"sigma_quantiles": [0.9, 0.1]}) == ([], [0.1, 0.9])
+    assert await changed({"sigmas": [1.0]}) == ([1.0], [0.1, 0.9])
+
+
 @pytest.mark.parametrize(
     ("members", "slug", "field"),
     [
@@ -99,6 +117,11 @@ async def test_everything_can_be_chosen(client: httpx.AsyncClient, reference: di
         ({"kernel": {"lambda": 2}}, "settings", "kernel.lambda"),
         ({"kernel": {"sigmas": [1, 0]}}, "settings", "kernel.sigmas.1"),
         ({"kernel": {"sigma_quantiles": [1]}}, "settings", "kernel.sigma_quantiles.0"),
+        ({"kernel": {"sigma_quantiles": []}}, "settings", "kernel.sigma_quantiles"),
+        ({"kernel": {"sigmas": [1.0, 2.0, 1.0]}}, "settings", "kernel.sigmas"),
+        ({"kernel": {"sigmas": [0.5 * i for i in range(1, 10)]}}, "settings", "kernel.sigmas"),
+        ({"kernel": {"sigma_quantiles": [0.5, 0.5]}}, "settings", "kernel.sigma_quantiles"),
+        ({"kernel": {"sigma": 1.0}}, "settings", "kernel.sigma"),
         ({"kernel": {"seed": -1}}, "settings", "kernel.seed"),
         ({"kernel": {"width": 1}}, "settings", "kernel.width"),
         ({"alarm": {"false_alarm_probability": 0}}, "settings", "alarm.false_alarm_probability"),

@@ -138,12 +138,19 @@ def test_settings_out_of_range_are_refused(reference: Events, settings: dict[str
 
 
 def test_a_width_that_the_data_cannot_give_is_refused():
-    """More than 90 % of the pairs coincide, but for rounding."""
-    reference = 1e-9 * np.random.default_rng(4).normal(size=(1_000, 1))
+    """All but one of the events coincide, but for rounding, and that one is not in the subsample."""
+    reference = 1e-10 * np.random.default_rng(4).normal(size=(50_000, 1))
     reference[0] += 1.0
 
-    with pytest.raises(ValueError, match=r"0\.9 quantile of the pair distances is .*: give sigma"):
-        prepare(reference)
+    with pytest.raises(ValueError, match="coincide: give sigma"):
+        prepare(reference, centres=10)
+
+
+def test_events_that_coincide_do_not_bring_a_width_to_nothing():
+    """Of 0 and 1 in equal shares half of all pairs coincide: the width is the distance of those that differ."""
+    reference = np.repeat([[0.0], [1.0]], 500, axis=0)
+
+    assert prepare(reference, centres=10, sigma_quantile=0.25).sigma == pytest.approx(2.0)
 
 
 def test_units_do_not_change_t(reference: Events, chunk: Events):

@@ -183,7 +183,11 @@ def moments(
 
 
 def _width(x: NDArray[np.float64], share: NDArray[np.float64] | None, quantile: float, seed: int) -> float:
-    """Quantile of the distances between pairs of a subsample."""
+    """Quantile of the distances between pairs of a subsample, of those that differ.
+
+    Where many events have one value, as a feature with few values has, or where a heavy event is drawn again, a low
+    quantile of all pairs would be 0.
+    """
     rng = np.random.default_rng([seed, 0])
     # With weights, an event that stands for many is drawn as often: without replacement the heavy ones would be missed.
     size = PAIR_SAMPLE if share is not None else min(PAIR_SAMPLE, len(x))
@@ -191,10 +195,10 @@ def _width(x: NDArray[np.float64], share: NDArray[np.float64] | None, quantile: 
     squares = np.einsum("ij,ij->i", sample, sample)
     distances = squares[:, None] + squares - 2 * (sample @ sample.T)
     pairs = np.sqrt(np.maximum(distances[np.triu_indices(len(sample), k=1)], 0.0))
-    sigma = float(np.quantile(pairs, quantile))
-    if sigma < SMALLEST_SIGMA:
-        raise ValueError(f"the {quantile} quantile of the pair distances is {sigma:.2g}: give sigma")
-    return sigma
+    pairs = pairs[pairs > SMALLEST_SIGMA]
+    if not pairs.size:
+        raise ValueError(f"all {len(sample)} events of a subsample coincide: give sigma")
+    return float(np.quantile(pairs, quantile))
 
 
 def _spanning(c: NDArray[np.float64], sigma: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
