@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints.txt
 TESTS ?= tests
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format bench bench-detection clean
 
 # pyproject and constraints are what an installation depends on; the stamps say that it is up to date with them.
 $(VENV)/run.stamp: pyproject.toml $(CONSTRAINTS)
@@ -38,5 +38,9 @@ format: $(VENV)/test.stamp
 bench: $(VENV)/run.stamp
 	$(BIN)/python -m benchmarks $(BENCH)
 
+# The same streams to other tools at the same run length: make bench-detection DETECTION='--problems expo'
+bench-detection: $(VENV)/run.stamp
+	$(BIN)/python -m benchmarks.detection $(DETECTION)
+
 clean:
-	rm -rf $(VENV) benchmarks/.venv-alibi benchmarks/results .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) benchmarks/.venv-alibi benchmarks/.venv-river benchmarks/results .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

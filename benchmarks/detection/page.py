@@ -1,0 +1,41 @@
+"""The page of the documentation: `python -m benchmarks.detection.page FILE ...` writes the tables of runs into it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.detection.plot import draw
+from benchmarks.detection.report import markdown
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "detection.md"
+MEASURED = ROOT / "docs" / "detection.json"
+PLOT = ROOT / "docs" / "images" / "detection-delay.png"
+BEGIN, END = "<!-- measured -->\n", "<!-- end -->\n"
+
+
+def joined(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put the problems of several runs together, each of which measured some; the first names the machine."""
+    whole = dict(results[0])
+    for name in ("problems", "left out"):
+        whole[name] = [one for result in results for one in result[name]]
+    return whole
+
+
+def main() -> None:
+    """Keep the result beside the page, put its tables into the page, and draw the plot."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.detection.page", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, help="results, in the order of the page")
+    result = joined([json.loads(file.read_text(encoding="utf-8")) for file in parser.parse_args().files])
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}{markdown(result)}{END}{after}", encoding="utf-8")
+    MEASURED.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    draw(result, PLOT)
+
+
+if __name__ == "__main__":
+    main()
