@@ -114,6 +114,8 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/v1/monitors/m/history", {}),
     ("GET", "/v1/monitors/m/density-ratio", {}),
     ("POST", "/v1/monitors/m/density-ratio", {"json": {"events": [[1, 2]]}}),
+    ("GET", "/v1/monitors/m/where", {}),
+    ("GET", "/v1/monitors/m/where.csv", {}),
     ("GET", "/v1/monitors/m/events", {}),
     ("POST", "/v1/monitors/m/calibration", {}),
     ("GET", "/v1/monitors/m/calibration", {}),

@@ -159,6 +159,17 @@ def test_a_status_says_everything_in_words(
     assert as_json["run"]["name"] == "r"
 
 
+def test_where_the_data_differ_is_shown_and_printed_as_a_table(
+    nplmon: Nplmon, service: Service, client: Client, monitor: str
+) -> None:
+    service.apply(monitor, "r", [client.push(monitor, "r", sample(5))])
+    said = nplmon("where", monitor, "--run", "r").out
+    assert "7.25" in said
+    assert "log ratio" in said
+    assert nplmon("where", monitor, "--csv").out == "chunk,row,log_ratio,pt\nc1,3,2.5,7.25\n"
+    assert json.loads(nplmon("where", monitor, "--json").out)["ranked"] == ["pt"]
+
+
 def test_dead_chunks_are_listed_and_replayed(
     nplmon: Nplmon, service: Service, client: Client, monitor: str
 ) -> None:

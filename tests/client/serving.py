@@ -19,7 +19,16 @@ import uvicorn
 from nplmon.api.app import create_app
 from nplmon.broker import Broker
 from nplmon.broker.embedded import EmbeddedStore
-from nplmon.broker.messages import Alarm, EffectSize, FeatureRatio, HistoryEntry, Receipt, Snapshot, Statistic
+from nplmon.broker.messages import (
+    Alarm,
+    AnomalousEvent,
+    EffectSize,
+    FeatureRatio,
+    HistoryEntry,
+    Receipt,
+    Snapshot,
+    Statistic,
+)
 from nplmon.client import Client
 from nplmon.settings import Settings
 
@@ -115,6 +124,7 @@ class Service:
             effect_size=EffectSize(value=0.02, null_mean=0.01, null_deviation=0.003, excess=0.01),
             alarm=alarm or Alarm(),
             features=(feature,),
+            anomalous=(AnomalousEvent(chunk="c1", sequence=1, row=3, log_ratio=2.5, values=(7.25,)),),
             updated_at=time.time() if updated_at is None else updated_at,
             last_accepted_at=last.accepted_at,
         )

@@ -11,7 +11,8 @@ from nplmon.broker import messages, toy_messages
 from nplmon.client import records
 
 # Of no use outside the service.
-INTERNAL = {"Snapshot": {"log_normalisation"}}
+# `Where` has what is in its answer alone.
+INTERNAL = {"Snapshot": {"log_normalisation", "anomalous", "pair"}}
 # The client's own.
 ADDED = {"Receipt": {"duplicate"}}
 NAMES = {"Kernel": "KernelSettings"}
@@ -33,6 +34,8 @@ NAMES = {"Kernel": "KernelSettings"}
         "Alarm",
         "EffectSize",
         "FeatureRatio",
+        "AnomalousEvent",
+        "PairMap",
         "Snapshot",
         "HistoryEntry",
         "Death",

@@ -34,6 +34,7 @@ from nplmon.client.errors import (
 from nplmon.client.records import (
     Alarm,
     AlarmPolicy,
+    AnomalousEvent,
     CalibrationPlan,
     CalibrationStatus,
     ChunkPlace,
@@ -46,6 +47,7 @@ from nplmon.client.records import (
     HistoryEntry,
     Kernel,
     Monitor,
+    PairMap,
     Pool,
     PoolAdded,
     PoolSegment,
@@ -57,12 +59,14 @@ from nplmon.client.records import (
     Statistic,
     Status,
     ToyCalibration,
+    Where,
 )
 from nplmon.client.retries import Retries
 
 __all__ = [
     "Alarm",
     "AlarmPolicy",
+    "AnomalousEvent",
     "AsyncClient",
     "Busy",
     "CalibrationPlan",
@@ -89,6 +93,7 @@ __all__ = [
     "NoCalibration",
     "NoStatistic",
     "NotFound",
+    "PairMap",
     "Pool",
     "PoolAdded",
     "PoolSegment",
@@ -116,6 +121,7 @@ __all__ = [
     "UnknownReference",
     "UnknownRun",
     "Unreachable",
+    "Where",
     "decode",
     "encode",
 ]

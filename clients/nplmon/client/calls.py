@@ -36,6 +36,7 @@ from nplmon.client.records import (
     Reference,
     Run,
     Status,
+    Where,
 )
 
 R = TypeVar("R")
@@ -291,6 +292,11 @@ def density_ratio(monitor: str, run: str | None = None) -> Call[DensityRatio]:
     return Call(
         "GET", _path("monitors", monitor, "density-ratio"), _record(DensityRatio), params={"run": run}
     )
+
+
+def where(monitor: str, run: str | None = None) -> Call[Where]:
+    """Say where the data differ: features in order, the most anomalous events, a map of two features."""
+    return Call("GET", _path("monitors", monitor, "where"), _record(Where), params={"run": run})
 
 
 def evaluate_ratio(

@@ -74,6 +74,7 @@ class Operations:
     history = Operation(calls.history)
     chunk = Operation(calls.chunk)
     density_ratio = Operation(calls.density_ratio)
+    where = Operation(calls.where)
     evaluate_ratio = Operation(calls.evaluate_ratio)
     runs = Operation(calls.runs)
     run = Operation(calls.run)

@@ -314,6 +314,49 @@ class Death:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnomalousEvent:
+    """One event that is unlike the reference: where it is, the averaged log ratio there, and its values."""
+
+    chunk: str
+    sequence: int
+    row: int
+    log_ratio: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairMap:
+    """Data, reference and learned ratio in the cells of two features; rows run along x.
+
+    `excess` is chi^2 of data and reference less its mean, in its standard deviations. What overflows is None.
+    """
+
+    x: str
+    y: str
+    x_edges: tuple[float, ...]
+    y_edges: tuple[float, ...]
+    data: tuple[tuple[int, ...], ...]
+    reference: tuple[tuple[float, ...], ...]
+    learned: tuple[tuple[float | None, ...], ...]
+    excess: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Where the data of a run differ: features in order, the most anomalous events, and a map of two features."""
+
+    monitor: str
+    run: str
+    sequence: int
+    features: tuple[str, ...]
+    """In the order of the events' values."""
+    ranked: tuple[str, ...]
+    """The one that differs most first."""
+    anomalous: tuple[AnomalousEvent, ...] = ()
+    pair: PairMap | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DensityRatio:
     """The learned density ratio of a run along each feature, of the kernel width that wins."""
 

@@ -9,9 +9,11 @@ import msgspec
 import numpy as np
 
 from nplmon.aggregator.alarm import highest, next_alarm
+from nplmon.aggregator.anomalous import AnomalousEvents
 from nplmon.aggregator.binning import Binning
 from nplmon.aggregator.effect import Effect
 from nplmon.aggregator.marginals import Marginals
+from nplmon.aggregator.pairs import Pairs
 from nplmon.aggregator.part import Applied, Part
 from nplmon.aggregator.rate import Rate
 from nplmon.aggregator.state import SavedState
@@ -88,12 +90,14 @@ class Ledger:
         self._monitor = monitor
         self._exposure_budget = exposure_budget
         binning = Binning(prepared.reference)
+        self._widths = Widths(prepared, monitor.mode, event_cap)
         self._parts: tuple[Part, ...] = (
             Effect(),
             Marginals(monitor, prepared, binning),
+            Pairs(monitor, prepared.reference, binning),
+            AnomalousEvents(self._widths),
             *([Rate(monitor)] if tests_rate(monitor) else []),
         )
-        self._widths = Widths(prepared, monitor.mode, event_cap)
         self.name = run.name
         self.epoch = run.epoch
         self.sequence = 0

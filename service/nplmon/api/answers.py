@@ -8,11 +8,13 @@ import msgspec
 from starlette.responses import Response
 
 from nplmon.broker.messages import (
+    AnomalousEvent,
     ChunkState,
     Death,
     FeatureRatio,
     HistoryEntry,
     Monitor,
+    PairMap,
     PoolSegment,
     Receipt,
     Reference,
@@ -118,6 +120,21 @@ class DensityRatio(msgspec.Struct, frozen=True):
     features: tuple[FeatureRatio, ...]
 
 
+class Where(msgspec.Struct, frozen=True):
+    """Where the data differ."""
+
+    monitor: str
+    run: str
+    sequence: int
+    features: tuple[str, ...]
+    """In the monitor's order, which is that of the events' values."""
+    ranked: tuple[str, ...]
+    """The one that differs most first."""
+    anomalous: tuple[AnomalousEvent, ...]
+    pair: PairMap | None
+    """None for a single feature."""
+
+
 class RatioValues(msgspec.Struct, frozen=True):
     """The averaged ratio at the points asked for, in their order."""
 
@@ -164,6 +181,7 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     Snapshot,
     History,
     DensityRatio,
+    Where,
     RatioValues,
     Health,
     Readiness,

@@ -22,6 +22,7 @@ from nplmon.api import (
     runs,
     statistics,
     updates,
+    where,
 )
 from nplmon.api.context import Context
 from nplmon.api.metrics import Durations, Metrics
@@ -81,6 +82,7 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
         statistics,
         density_ratio,
         updates,
+        where,
         health,
     ):
         app.include_router(part.router)

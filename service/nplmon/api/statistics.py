@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from fastapi import APIRouter, Query
 
 from nplmon.api.answers import Answer, History, RunStatistic, described
@@ -28,6 +29,8 @@ async def show_statistic(context: InContext, monitor: MonitorPath, run: RunQuery
     broker = context.broker
     found = await chosen_run(context, monitor, run)
     snapshot = await broker.statistics.snapshot(monitor, found.name)
+    if snapshot is not None:  # `where` tells these
+        snapshot = msgspec.structs.replace(snapshot, anomalous=(), pair=None)
     trainers = sum(worker.role == "trainer" for worker in await broker.workers.all())
     pending = found.accepted - found.applied - found.dead
     return Answer(RunStatistic(found, snapshot, pending, trainers))

@@ -162,7 +162,8 @@ def _version(snapshot: Snapshot) -> tuple[object, ...]:
 
 def _event(snapshot: Snapshot) -> bytes:
     members = msgspec.to_builtins(snapshot)
-    del members["features"]
+    for heavy in ("features", "anomalous", "pair"):
+        del members[heavy]
     return format_sse_event(
         data_str=msgspec.json.encode(members).decode(), event="statistic", id=str(snapshot.sequence)
     )

@@ -321,6 +321,37 @@ class EffectSize(Message, frozen=True, kw_only=True):
     note: str = ""
 
 
+class AnomalousEvent(Message, frozen=True, kw_only=True):
+    """One event of a run that is unlike the reference."""
+
+    chunk: str
+    sequence: int
+    row: int
+    """Its place in the chunk, from 0."""
+    log_ratio: float
+    """The averaged log ratio there: the mean of the chunks' log ratios."""
+    values: tuple[float, ...]
+    """In the features' units and order."""
+
+
+class PairMap(Message, frozen=True, kw_only=True):
+    """Data, reference and learned ratio in the cells of two features; rows run along x, columns along y."""
+
+    x: str
+    y: str
+    x_edges: tuple[float, ...]
+    y_edges: tuple[float, ...]
+    """In the features' units; values outside are counted in the outermost cells."""
+    data: tuple[tuple[int, ...], ...]
+    """Events per cell."""
+    reference: tuple[tuple[float, ...], ...]
+    """Expected events per cell."""
+    learned: tuple[tuple[float | None, ...], ...]
+    """Averaged density ratio, mean over the reference in the cell, 1 without any; None where it overflows."""
+    excess: float
+    """chi^2 of data and reference in the cells, less its mean, in its standard deviations; the largest of all pairs."""
+
+
 class RateTested(Message, frozen=True, kw_only=True):
     """The number of events of a run against what its exposure lets expect, apart from the shape."""
 
@@ -371,6 +402,10 @@ class Snapshot(Message, frozen=True, kw_only=True):
     """Where the monitor's rate is tested apart from the shape."""
     alarm: Alarm = Alarm()
     features: tuple[FeatureRatio, ...] = ()
+    anomalous: tuple[AnomalousEvent, ...] = ()
+    """The most anomalous first."""
+    pair: PairMap | None = None
+    """The two features that differ most together."""
     ratio_form: Literal["mixture", "projection"] = "mixture"
     log_normalisation: float = 0.0
     """Of the mixture: log of its mean over the reference in mode "shape", 0 in mode "rate"; subtracted."""

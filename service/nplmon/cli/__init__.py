@@ -25,6 +25,7 @@ from nplmon.cli import (
     status,
     up,
     watch,
+    where,
 )
 from nplmon.cli.failure import debugging, explain
 
@@ -67,6 +68,7 @@ for part in (
     simulate,
     status,
     watch,
+    where,
     dead,
     analyse,
     closure,

@@ -177,6 +177,12 @@ class Aggregation:
         self.t_chunk = statistic
         self.t_sum += statistic
 
+    def newest_features(self, events: int) -> NDArray[np.float32] | None:
+        """Give psi at the last so many kept events, float32 (events, r); None where they are not kept."""
+        if self.frozen or events > self.kept:
+            return None
+        return self._event_buffer[self.kept - events : self.kept]
+
     def _keep(self, model: NDArray[np.float32], log_weight: float, events: NDArray[np.floating]) -> None:
         """Bring the averaged ratio at the kept events up to date: the new model there, all models at the new ones."""
         old = (self._event_buffer[: self.kept] @ model).astype(np.float64)
