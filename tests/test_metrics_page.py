@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from tests.aggregator.toys import a_calibration
 
+from nplmon.aggregator.ledger import Page
 from nplmon.aggregator.metrics import KINDS, AggregatorMetrics
 from nplmon.api import create_app
 from nplmon.broker import Backlog, Broker
@@ -56,40 +57,51 @@ def aggregator(registry: CollectorRegistry) -> None:
         )
         for kind in KINDS
     }
-    metrics.show(
-        Snapshot(
-            monitor="m",
-            run="a",
-            run_epoch=1,
-            monitor_epoch=1,
-            reference_hash="",
-            sequence=1,
-            chunks=1,
-            dead=0,
-            events=1,
-            expected=1.0,
-            exposure_ratio=0.1,
-            statistics=statistics,
-            rate=RateTested(
-                state="exact",
-                observed=10,
-                expected=9.0,
-                p=0.7,
-                z=0.4,
-                p_threshold=1e-3,
-                p_warning_threshold=1e-2,
-                combined_p=0.8,
-                combined_z=-0.8,
-            ),
-            effect_size=EffectSize(value=0.1, null_mean=0.02, null_deviation=0.01, excess=0.08),
-            updated_at=1.0,
-            last_accepted_at=1.0,
-        )
+    snapshot = Snapshot(
+        monitor="m",
+        run="a",
+        run_epoch=1,
+        monitor_epoch=1,
+        reference_hash="",
+        sequence=1,
+        chunks=1,
+        dead=0,
+        events=1,
+        expected=1.0,
+        exposure_ratio=0.1,
+        pool_left=5,
+        statistics=statistics,
+        rate=RateTested(
+            state="exact",
+            observed=10,
+            expected=9.0,
+            p=0.7,
+            z=0.4,
+            p_threshold=1e-3,
+            p_warning_threshold=1e-2,
+            combined_p=0.8,
+            combined_z=-0.8,
+        ),
+        effect_size=EffectSize(value=0.1, null_mean=0.02, null_deviation=0.01, excess=0.08),
+        updated_at=1.0,
+        last_accepted_at=1.0,
     )
+    metrics.show(snapshot)
     line = HistoryEntry(
         sequence=1, chunk="c", state="applied", events=1, exposure=None, accepted_at=1.0, applied_at=1.0
     )
-    metrics.count("m", [line])
+    metrics.count(
+        "m",
+        Page(
+            snapshot=snapshot,
+            state=b"",
+            history=[line],
+            projection=None,
+            drop_payloads=[],
+            drop_fits=[],
+            pool_used=1,
+        ),
+    )
 
 
 ROLES = {"API": api, "Trainer": trainer, "Aggregator": aggregator}

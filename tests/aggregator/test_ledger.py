@@ -154,7 +154,7 @@ def test_the_projection_is_the_averaged_ratio() -> None:
 
 def test_a_first_chunk_over_the_cap_freezes_t_agg_without_a_value() -> None:
     page = apply(a_ledger(event_cap=EVENTS - 1), a_fit(1))
-    assert set(page.snapshot.statistics) == {"t_chunk", "t_agg", "t_ref", "t_score", "t_sum"}
+    assert {"t_chunk", "t_agg", "t_ref", "t_score", "t_sum"} <= set(page.snapshot.statistics)
     exact = page.snapshot.statistics["t_agg"]
     assert (exact.state, exact.value, exact.p, exact.sequence) == ("frozen", None, None, 0)
     assert "the first chunk alone" in exact.note
@@ -246,7 +246,8 @@ def test_chunks_too_small_for_the_closed_form_get_no_p_value() -> None:
     ledger = a_ledger()
     events = chunk(1)[:2]
     page = ledger.apply([a_fit(1, events)], {1: events.tobytes()}, 1.0)
-    for one in page.snapshot.statistics.values():
+    for kind in ("t_chunk", "t_agg", "t_ref", "t_score", "t_sum"):
+        one = page.snapshot.statistics[kind]
         assert (one.state, one.p, one.z, one.threshold) == ("uncalibrated", None, None, None)
         assert one.value is not None
         assert "too small" in one.note

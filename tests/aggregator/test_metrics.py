@@ -92,7 +92,7 @@ def test_counters_begin_at_zero_and_count_lines(
     ]
     assert [registry.get_sample_value(*one) for one in applied] == [0, 0]
     page = a_ledger().apply([a_fit(1), a_death(2), a_fit(3)], payloads([1, 3]), 5.0)
-    metrics.count("m", page.history)
+    metrics.count("m", page)
     assert [registry.get_sample_value(*one) for one in applied] == [2, 1]
     assert registry.get_sample_value("nplmon_events_applied_total", {"monitor": "m"}) == 160
     # Accepted at 1 and 3, applied at 5.

@@ -239,6 +239,10 @@ class Snapshot:
     events: int
     expected: float
     exposure_ratio: float
+    exposure_budget: float = 0.5
+    pool_left: int | None = None
+    pool_used: int = 0
+    untested: int = 0
     statistics: dict[str, Statistic] = field(default_factory=dict)
     effect_size: EffectSize | None = None
     sigmas: tuple[float, ...] = ()

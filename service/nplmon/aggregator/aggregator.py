@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from nplmon.aggregator.calibrating import Calibrating
+from nplmon.aggregator.evidence import Fresh
 from nplmon.aggregator.ledger import Ledger
 from nplmon.aggregator.state import SavedState
 from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonitor, UnknownRun
 from nplmon.broker.messages import Fit
 from nplmon.nplm.errors import StateError
+from nplmon.pool import pool_events
 
 if TYPE_CHECKING:
     from nplmon.aggregator.metrics import AggregatorMetrics
@@ -119,6 +121,9 @@ class Aggregator:
                         self._cursors[name] = "0-0"
                         self._metrics.announce(name)
                         log.info("monitor held", monitor=name, fence=fence)
+                    if fence is not None:
+                        # Also between chunks: an alert on the level must end when the pool is refilled.
+                        await self._show_level(name)
                 for name in set(self._fences) - set(names):
                     self._drop(name)
             except (StoreUnreachable, StoreFull) as error:
@@ -152,6 +157,17 @@ class Aggregator:
             return  # deleted meanwhile
         if snapshot is not None:
             self._show(snapshot)
+
+    async def _show_level(self, monitor: str) -> None:
+        try:
+            settings = await self._broker.monitors.get(monitor)
+        except UnknownMonitor:
+            return  # deleted meanwhile
+        pool = await self._broker.pools.get(settings.reference_hash)
+        position = await self._broker.pools.position(monitor, settings.reference_hash)
+        left = pool.first + pool.events - max(position, pool.first)
+        if monitor in self._fences:
+            self._metrics.show_pool(monitor, left if pool.segments else None)
 
     async def _advance(self, monitor: str) -> None:
         """Apply what is ready in all runs of one monitor."""
@@ -207,7 +223,8 @@ class Aggregator:
         if lost := [sequence for sequence in wanted if sequence not in payloads]:
             raise LookupError(f"the events of chunk number {lost[0]} are not in the store: reset the run")
         previous, level = ledger.sequence, ledger.alarm.level
-        page = await asyncio.to_thread(ledger.apply, results, payloads, time.time())
+        fresh, position, begin = await self._fresh(monitor, run, ledger.asked(results))
+        page = await asyncio.to_thread(ledger.apply, results, payloads, time.time(), fresh)
         outcome = await statistics.save(
             monitor,
             run.name,
@@ -221,6 +238,7 @@ class Aggregator:
             projection=page.projection,
             drop_payloads=page.drop_payloads,
             drop_fits=page.drop_fits,
+            pool=(position, begin + page.pool_used if page.pool_used else position),
         )
         if outcome != "saved":
             # The ledger in memory is ahead of what is stored: it is read again.
@@ -229,7 +247,7 @@ class Aggregator:
             log.warning("statistic not saved", monitor=monitor, run=run.name, outcome=outcome)
             return 0
         self.applied += len(page.history)
-        self._metrics.count(monitor, page.history)
+        self._metrics.count(monitor, page)
         if live:
             self._show(page.snapshot)
         for entry in page.history:
@@ -273,6 +291,17 @@ class Aggregator:
         if self._fences.get(monitor) == fence:
             self._ledgers[monitor, run.name] = ledger
         return ledger
+
+    async def _fresh(self, monitor: str, run: Run, count: int) -> tuple[Fresh, int, int]:
+        """Give unused events of the pool, the monitor's stored position in it, and where these events begin."""
+        settings = await self._broker.monitors.at(monitor, run.monitor_epoch)
+        pool = await self._broker.pools.get(settings.reference_hash)
+        position = await self._broker.pools.position(monitor, settings.reference_hash)
+        # Of what was dropped before the monitor was there, it has no use.
+        begin = max(position, pool.first)
+        left = pool.first + pool.events - begin
+        events = await pool_events(self._broker, settings, pool, begin, min(count, left))
+        return Fresh(events=events, left=left, pooled=bool(pool.segments)), position, begin
 
     async def _payloads(self, monitor: str, run: str, sequences: list[int]) -> dict[int, bytes]:
         found = {}

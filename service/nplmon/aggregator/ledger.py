@@ -12,6 +12,7 @@ from nplmon.aggregator.alarm import highest, next_alarm
 from nplmon.aggregator.anomalous import AnomalousEvents
 from nplmon.aggregator.binning import Binning
 from nplmon.aggregator.effect import Effect
+from nplmon.aggregator.evidence import EvidencePart, Fresh
 from nplmon.aggregator.marginals import Marginals
 from nplmon.aggregator.pairs import Pairs
 from nplmon.aggregator.part import Applied, Part
@@ -65,6 +66,8 @@ class Page:
     projection: bytes | None
     drop_payloads: list[int]
     drop_fits: list[int]
+    pool_used: int
+    """Of the pool events handed in, how many this page has used."""
 
 
 class Ledger:
@@ -91,12 +94,14 @@ class Ledger:
         self._exposure_budget = exposure_budget
         binning = Binning(prepared.reference)
         self._widths = Widths(prepared, monitor.mode, event_cap)
+        self._evidence = EvidencePart(monitor, run, prepared, exposure_budget)
         self._parts: tuple[Part, ...] = (
             Effect(),
             Marginals(monitor, prepared, binning),
             Pairs(monitor, prepared.reference, binning),
             AnomalousEvents(self._widths),
             *([Rate(monitor)] if tests_rate(monitor) else []),
+            self._evidence,
         )
         self.name = run.name
         self.epoch = run.epoch
@@ -156,7 +161,17 @@ class Ledger:
         self.sequence, self._dead, self._alarm = saved.sequence, saved.dead, saved.alarm
         self._kept, self._kept_until = list(saved.kept), saved.kept_until
 
-    def apply(self, results: list[Fit | Death], payloads: Mapping[int, bytes], at: float) -> Page:
+    def asked(self, results: list[Fit | Death]) -> int:
+        """Give the number of pool events that these results ask for: for the exact e-process."""
+        return self._evidence.asked(result.receipt for result in results if isinstance(result, Fit))
+
+    def apply(
+        self,
+        results: list[Fit | Death],
+        payloads: Mapping[int, bytes],
+        at: float,
+        fresh: Fresh | None = None,
+    ) -> Page:
         """Apply consecutive results and give what to save.
 
         Parameters
@@ -167,7 +182,10 @@ class Ledger:
             The chunks' events, by sequence number; not needed for dead chunks.
         at:
             The time, Unix seconds.
+        fresh:
+            Unused events of the pool, as many as `asked`, or all that there are; None where there is no pool.
         """
+        self._evidence.supply(fresh or Fresh.none(len(self._monitor.features)))
         history: list[HistoryEntry] = []
         drop_payloads: list[int] = []
         drop_fits: list[int] = []
@@ -217,6 +235,7 @@ class Ledger:
             projection=self._projection(found) if found is not None and self._widths.frozen else None,
             drop_payloads=drop_payloads,
             drop_fits=drop_fits,
+            pool_used=self._evidence.taken,
         )
 
     def _reported(self) -> Reported:
@@ -269,7 +288,8 @@ class Ledger:
             applied_at=at,
             fit_seconds=fit.fit_seconds,
             trainer=fit.trainer,
-            statistics=statistics,
+            # What stands still is said by the snapshot; a line for every chunk would only fill the history.
+            statistics={kind: one for kind, one in statistics.items() if one.state != "stopped"},
             alarm=self._alarm.level,
         )
 

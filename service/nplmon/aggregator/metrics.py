@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -14,9 +14,10 @@ from nplmon.broker.messages import Statistic, StatisticKind
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from nplmon.broker.messages import HistoryEntry, Snapshot
+    from nplmon.aggregator.ledger import Page
+    from nplmon.broker.messages import Snapshot
 
-KINDS: Final[tuple[StatisticKind, ...]] = ("t_chunk", "t_agg", "t_ref", "t_score", "t_sum")
+KINDS: Final[tuple[StatisticKind, ...]] = get_args(StatisticKind)
 AGES = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300)
 
 
@@ -30,7 +31,9 @@ class AggregatorMetrics:
             return one
 
         self._gauges: list[tuple[Gauge, bool]] = []
-        self._statistic = gauge("nplmon_test_statistic", "Test statistic, 2 log likelihood ratio.", "kind")
+        self._statistic = gauge(
+            "nplmon_test_statistic", "Test statistic: 2 log likelihood ratio, or log e-value.", "kind"
+        )
         self._p = gauge("nplmon_p_value", "p-value of the test statistic under its null.", "kind")
         self._z = gauge("nplmon_significance", "One-sided Gaussian significance of the p-value.", "kind")
         self._null_mean = gauge("nplmon_null_mean", "Mean of the test statistic's null.", "kind")
@@ -60,6 +63,12 @@ class AggregatorMetrics:
         self._chunks = gauge("nplmon_run_chunks", "Chunks in the live run's statistic.")
         self._events = gauge("nplmon_run_events", "Events in the live run's statistic.")
         self._exposure = gauge("nplmon_reference_exposure_ratio", "Expected events of the run / N_eff.")
+        self._budget = gauge(
+            "nplmon_reference_exposure_budget_ratio", "Exposure ratio / its budget; above 1 it is used up."
+        )
+        self._pool = gauge("nplmon_pool_events", "Pool events that the monitor has not used.")
+        self._untested = gauge("nplmon_pool_untested_events", "Events of the live run left out, pool empty.")
+        self._stopped = gauge("nplmon_e_process_stopped", "1 while the exact e-process has no pool to go on.")
         self._effect = gauge("nplmon_effect_size_ratio", "Reference mean of |averaged density ratio - 1|.")
         self._effect_mean = gauge("nplmon_effect_size_null_mean_ratio", "What noise alone makes of it.")
         self._effect_deviation = gauge(
@@ -81,6 +90,9 @@ class AggregatorMetrics:
         )
         self._applied_events = Counter(
             "nplmon_events_applied_total", "Events entered into a statistic.", ["monitor"], registry=registry
+        )
+        self._consumed = Counter(
+            "nplmon_pool_consumed_events_total", "Pool events used up.", ["monitor"], registry=registry
         )
         self._age = Histogram(
             "nplmon_chunk_age_seconds",
@@ -106,6 +118,7 @@ class AggregatorMetrics:
             self.applied.labels(monitor, outcome)
         self.calibration.announce(monitor)
         self._applied_events.labels(monitor)
+        self._consumed.labels(monitor)
         self._age.labels(monitor)
         for reason in ("fenced", "superseded", "moved", "exception"):
             self.failures.labels(monitor, reason)
@@ -136,6 +149,10 @@ class AggregatorMetrics:
         self._chunks.labels(monitor).set(snapshot.chunks)
         self._events.labels(monitor).set(snapshot.events)
         self._exposure.labels(monitor).set(snapshot.exposure_ratio)
+        self._budget.labels(monitor).set(snapshot.exposure_ratio / snapshot.exposure_budget)
+        self._untested.labels(monitor).set(snapshot.untested)
+        self._stopped.labels(monitor).set(any(one.state == "stopped" for one in snapshot.statistics.values()))
+        self.show_pool(monitor, snapshot.pool_left)
         effect, rate = snapshot.effect_size, snapshot.rate
         for family, number in (
             (self._rate_p, None if rate is None else rate.p),
@@ -158,9 +175,17 @@ class AggregatorMetrics:
         self._updated.labels(monitor).set(snapshot.updated_at)
         self._accepted.labels(monitor).set(snapshot.last_accepted_at)
 
-    def count(self, monitor: str, history: list[HistoryEntry]) -> None:
-        """Count what one save applied."""
-        for entry in history:
+    def show_pool(self, monitor: str, left: int | None) -> None:
+        """Export the level of a monitor's pool; None where there is none."""
+        if left is None:
+            _forget(self._pool, monitor)
+        else:
+            self._pool.labels(monitor).set(left)
+
+    def count(self, monitor: str, page: Page) -> None:
+        """Count what one save applied and used."""
+        self._consumed.labels(monitor).inc(page.pool_used)
+        for entry in page.history:
             self.applied.labels(monitor, entry.state).inc()
             if entry.state == "applied":
                 self._applied_events.labels(monitor).inc(entry.events)

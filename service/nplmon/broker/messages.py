@@ -11,7 +11,10 @@ import msgspec
 
 Mode = Literal["shape", "rate"]
 ChunkState = Literal["queued", "leased", "fitted", "applied", "dead", "superseded"]
-StatisticKind = Literal["t_chunk", "t_agg", "t_ref", "t_score", "t_sum"]
+StatisticKind = Literal[
+    "t_chunk", "t_agg", "t_ref", "t_score", "t_sum",
+    "log_e", "log_sr", "log_cusum", "log_e_poisson", "log_sr_poisson", "log_cusum_poisson",
+]  # fmt: skip
 StatisticState = Literal["calibrated", "closed form", "exact", "frozen", "stopped", "uncalibrated", "invalid"]
 AlarmLevel = Literal["ok", "warning", "alarm"]
 
@@ -391,8 +394,16 @@ class Snapshot(Message, frozen=True, kw_only=True):
     """Lambda, the sum of the chunks' expected counts."""
     exposure_ratio: float
     """Lambda / N_eff of the reference."""
+    exposure_budget: float = 0.5
+    """Exposure ratio past which what takes the reference for H0 itself is invalid."""
+    pool_left: int | None = None
+    """Events of the reference's pool that the monitor has not used; None without a pool."""
+    pool_used: int = 0
+    """Events of the pool that this run has used."""
+    untested: int = 0
+    """Events of this run that the exact e-process left out because the pool was empty."""
     statistics: dict[str, Statistic] = {}
-    """By kind: t_chunk (the last chunk), t_agg, t_ref, t_score, t_sum."""
+    """By kind: t_chunk (the last chunk), t_agg, t_ref, t_score, t_sum, and the e-processes' log_e and its like."""
     effect_size: EffectSize | None = None
     sigmas: tuple[float, ...] = ()
     """The monitor's kernel widths, in reference standard deviations, in the order of the fits."""

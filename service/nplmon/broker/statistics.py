@@ -67,6 +67,10 @@ if redis.call('GET', aggregator) ~= holder .. ' ' .. fence then return 'fenced' 
 local at = redis.call('HMGET', run, 'epoch', 'sequence')
 if at[1] ~= epoch then return 'superseded' end
 if at[2] ~= previous then return 'moved' end
+if pool_after ~= pool_before then
+  if (redis.call('HGET', positions, reference) or '0') ~= pool_before then return 'moved' end
+  redis.call('HSET', positions, reference, pool_after)
+end
 redis.call('SET', state, new_state)
 redis.call('SET', snapshot, new_snapshot)
 if new_projection ~= '' then redis.call('SET', projection, new_projection) end
@@ -87,6 +91,7 @@ def save(
     projection: Key,
     payloads: Key,
     fits: Key,
+    positions: Key,
     holder: str,
     fence: int,
     epoch: int,
@@ -94,6 +99,9 @@ def save(
     sequence: int,
     applied: int,
     deaths: int,
+    reference: str,
+    pool_before: int,
+    pool_after: int,
     name: str,
     updates: str,
     new_state: bytes,
@@ -106,12 +114,13 @@ def save(
     """Advance the statistic of a run.
 
     Invariant: state, snapshot, history, counters and projection always belong to one sequence number, and
-    each chunk is applied once: the writer holds the fence, and the state was computed from the one stored.
+    each chunk is applied once: the writer holds the fence, and the state was computed from the one stored. The
+    monitor's position in the pool moves with them, so that it uses no event of the pool twice.
 
-    Keys: aggregator, run, state, snapshot, history, projection, payloads, fits.
+    Keys: aggregator, run, state, snapshot, history, projection, payloads, fits, the monitor's pool positions.
 
     Returns saved; fenced (another aggregator holds the monitor, or the hold expired); superseded (the run was
-    reset or deleted); moved (the stored state is not at `previous`: read it again).
+    reset or deleted); moved (the stored state is not at `previous`, or the pool not at `pool_before`: read again).
     """
     raise NotImplementedError
 
@@ -188,6 +197,7 @@ class Statistics:
         projection: bytes | None,
         drop_payloads: Sequence[int],
         drop_fits: Sequence[int],
+        pool: tuple[int, int] = (0, 0),
     ) -> Literal["saved", "fenced", "superseded", "moved"]:
         """Advance the statistic of a run from `previous` to `snapshot.sequence`, all or nothing.
 
@@ -199,6 +209,8 @@ class Statistics:
             None leaves the stored one as it is.
         drop_payloads, drop_fits
             Sequence numbers whose events or fits are not needed any more.
+        pool
+            The monitor's position in the pool of the snapshot's reference: as stored before, and as it shall be.
 
         Raises
         ------
@@ -223,6 +235,7 @@ class Statistics:
             projection=one.projection,
             payloads=one.payloads,
             fits=one.fits,
+            positions=keys.positions,
             holder=holder,
             fence=fence,
             epoch=run_epoch,
@@ -230,6 +243,9 @@ class Statistics:
             sequence=snapshot.sequence,
             applied=snapshot.chunks,
             deaths=snapshot.dead,
+            reference=snapshot.reference_hash,
+            pool_before=pool[0],
+            pool_after=pool[1],
             name=run,
             updates=keys.updates,
             new_state=state,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nplmon.cli.evidence import evidence_table, exposure_words, is_evidence, pool_words
 from nplmon.cli.output import number, when
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ def counts(status: Status, now: float) -> list[tuple[str, str]]:
     return [
         *fields,
         ("events", f"{snapshot.events:,} ({snapshot.expected:,.1f} expected)"),
-        ("exposure", f"{snapshot.exposure_ratio:.3g} of the reference's"),
+        ("exposure", exposure_words(snapshot)),
+        ("pool", pool_words(snapshot)),
         *rate,
         ("effect size", effect_words(snapshot.effect_size)),
         ("updated", age_words(now - snapshot.updated_at, status.pending)),
@@ -153,6 +155,8 @@ def statistics_table(snapshot: Snapshot) -> Table:
         table.add_column(name)
     main = main_kind(snapshot)
     for kind, s in snapshot.statistics.items():
+        if is_evidence(kind):
+            continue
         null = "-" if s.null_mean is None else f"{number(s.null_mean)} ± {number(s.null_deviation)}"
         style = _STYLES[snapshot.alarm.level] if kind == main else None
         table.add_row(
@@ -202,13 +206,16 @@ def panel(status: Status, history: Sequence[HistoryEntry], now: float, trouble: 
     grid = Table.grid(padding=(0, 2))
     level = status.snapshot.alarm.level if status.snapshot is not None else "ok"
     for name, value in counts(status, now):
-        red = "STALE" in value
+        red = "STALE" in value or "OVER" in value
         style = _STYLES[level] if name == "alarm" else "bold red" if red else ""
         grid.add_row(Text(name, style="dim"), Text(value, style=style))
     parts: list[RenderableType] = [grid]
     if status.snapshot is not None:
         kind = main_kind(status.snapshot)
         parts += [Text(), statistics_table(status.snapshot)]
+        evidence = evidence_table(status.snapshot)
+        if evidence is not None:
+            parts += [Text(), evidence]
         found = [e.statistics[kind].value for e in history if kind is not None and kind in e.statistics]
         values = [value for value in found if value is not None]
         if values:

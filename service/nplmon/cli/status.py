@@ -9,6 +9,7 @@ import typer
 
 from nplmon.cli.connect import connect
 from nplmon.cli.display import counts, features_table, statistics_table
+from nplmon.cli.evidence import evidence_table
 from nplmon.cli.options import ChosenRun, Json, MonitorName, Url
 from nplmon.cli.output import print_fields, print_json
 
@@ -33,6 +34,10 @@ def status(monitor: MonitorName, *, run: ChosenRun = None, as_json: Json = False
         # In a pipe there is no width: nothing may be folded.
         console = Console(width=None if sys.stdout.isatty() else 400)
         console.print(statistics_table(now.snapshot))
+        evidence = evidence_table(now.snapshot)
+        if evidence is not None:
+            console.print()
+            console.print(evidence)
         if now.snapshot.features:
             console.print()
             console.print(features_table(now.snapshot))

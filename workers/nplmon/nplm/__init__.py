@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nplmon.nplm.effect import EffectSize, FeatureSums, MeanShifts, effect_size, reference_mean_error
     from nplmon.nplm.eprocess import ChunkEvidence, EProcess
     from nplmon.nplm.evidence import Evidence
+    from nplmon.nplm.joint_eprocess import JointEProcess
     from nplmon.nplm.kernel import KernelModel
     from nplmon.nplm.kernel_fit import KernelFit
     from nplmon.nplm.levels import ScoreProcess, closed_form_levels, cross_moments
@@ -54,6 +55,7 @@ _HOMES = {
     "Evidence": "evidence",
     "FeatureSums": "effect",
     "Fitted": "model",
+    "JointEProcess": "joint_eprocess",
     "JointP": "widths",
     "KernelFit": "kernel_fit",
     "KernelModel": "kernel",
@@ -110,6 +112,7 @@ __all__ = [
     "Evidence",
     "FeatureSums",
     "Fitted",
+    "JointEProcess",
     "JointP",
     "KernelFit",
     "KernelModel",

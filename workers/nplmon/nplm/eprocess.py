@@ -105,6 +105,19 @@ def interleave(events: int, pool: int, chunk_share: float, rng: np.random.Genera
     return events, int(before[-1])
 
 
+def asked(events: int, chunk_share: float, rng: np.random.Generator) -> int:
+    """Give the number of pool events that the coins ask for until the chunk is used up.
+
+    `interleave` with a generator of the same seed takes as many, if the pool has more than these: it ends at its last.
+
+    Examples
+    --------
+    >>> asked(3, 0.5, np.random.default_rng(0))
+    1
+    """
+    return int((rng.geometric(chunk_share, size=events) - 1).sum())
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChunkEvidence:
     """What one chunk contributed.
