@@ -48,6 +48,7 @@ async def test_defaults(client: httpx.AsyncClient, reference: dict[str, Any]) ->
             "seed": 0,
         },
         "alarm": {"false_alarm_probability": 0.01, "warning_probability": 0.1},
+        "tolerance": {"effect_size": None, "templates": []},
         "description": "",
     }
 
@@ -127,6 +128,12 @@ async def test_kernel_widths_are_sorted_and_the_last_word_counts(
         ({"alarm": {"false_alarm_probability": 0}}, "settings", "alarm.false_alarm_probability"),
         ({"alarm": {"warning_probability": 1}}, "settings", "alarm.warning_probability"),
         ({"alarm": {"warning_probability": 0.001}}, "settings", None),
+        ({"tolerance": {"effect_size": 0}}, "settings", "tolerance.effect_size"),
+        ({"tolerance": {"effect_size": "1"}}, "settings", "tolerance.effect_size"),
+        ({"tolerance": {"templates": "up"}}, "settings", "tolerance.templates"),
+        ({"tolerance": {"templates": ["a b"]}}, "settings", "tolerance.templates.0"),
+        ({"tolerance": {"templates": [f"t{i}" for i in range(9)]}}, "settings", "tolerance.templates"),
+        ({"tolerance": {"templates": ["sm"]}}, "settings", "tolerance.templates"),
         ({"description": "x" * 2001}, "settings", "description"),
         ({"epoch": 3}, "settings", "epoch"),
     ],

@@ -148,6 +148,7 @@ def create_monitor(
     control: Control | Mapping[str, Json] | None = None,
     kernel: Kernel | Mapping[str, Json] | None = None,
     alarm: AlarmPolicy | Mapping[str, Json] | None = None,
+    tolerance: Mapping[str, Json] | None = None,
     description: str | None = None,
 ) -> Call[Monitor]:
     """Create a monitor; what is None takes the service's default.
@@ -163,6 +164,8 @@ def create_monitor(
         In place of a rate in mode "shape": events counted elsewhere, and their exposure.
     kernel, alarm:
         Records, or mappings with only what should differ from the defaults.
+    tolerance:
+        What difference raises no alarm: {"effect_size": floor, "templates": names of references}.
     """
     said = _settings(
         features=features,
@@ -171,6 +174,7 @@ def create_monitor(
         control=control,
         kernel=kernel,
         alarm=alarm,
+        tolerance=tolerance,
         description=description,
     )
     body = {"name": name, "reference": reference, **said}
@@ -197,6 +201,7 @@ def change_monitor(
     control: Control | Mapping[str, Json] | None = None,
     kernel: Kernel | Mapping[str, Json] | None = None,
     alarm: AlarmPolicy | Mapping[str, Json] | None = None,
+    tolerance: Mapping[str, Json] | None = None,
     description: str | None = None,
 ) -> Call[Monitor]:
     """Change what is not None and begin a new epoch; refused (`RunsOpen`) while a run is open.
@@ -211,6 +216,7 @@ def change_monitor(
         control=control,
         kernel=kernel,
         alarm=alarm,
+        tolerance=tolerance,
         description=description,
     )
     return Call("PATCH", _path("monitors", name), _record(Monitor), json=said, repeatable=False)

@@ -86,6 +86,22 @@ class Control:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TemplateReference:
+    """An alternative reference that is tolerated, in the version that the monitor has."""
+
+    name: str
+    hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """What difference raises no alarm: a floor on the effect size, and alternative references."""
+
+    effect_size: float | None = None
+    templates: tuple[TemplateReference, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Monitor:
     """One monitor and its settings."""
 
@@ -100,6 +116,7 @@ class Monitor:
     control: Control | None = None
     kernel: Kernel
     alarm: AlarmPolicy
+    tolerance: Tolerance = field(default_factory=Tolerance)
     description: str = ""
     created_at: float
     changed_at: float
@@ -225,6 +242,24 @@ class RateTested:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TemplateFraction:
+    """How much of a template the data ask for."""
+
+    name: str
+    fraction: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToleranceState:
+    """What was tolerated after the last chunk; `reason` says why an alarm is withheld."""
+
+    templates: tuple[TemplateFraction, ...] = ()
+    effect_size: float | None = None
+    withheld: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """All that is known of a run now; `features` is empty in a stream of snapshots."""
 
@@ -249,6 +284,7 @@ class Snapshot:
     winner: int = 0
     """Place in `sigmas` of the kernel width that wins; effect size and ratio are its own."""
     rate: RateTested | None = None
+    tolerance: ToleranceState | None = None
     alarm: Alarm = field(default_factory=Alarm)
     features: tuple[FeatureRatio, ...] = ()
     ratio_form: str = "mixture"

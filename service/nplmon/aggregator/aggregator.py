@@ -16,6 +16,7 @@ from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonit
 from nplmon.broker.messages import Fit
 from nplmon.nplm.errors import StateError
 from nplmon.pool import pool_events
+from nplmon.tolerated import templates_of
 
 if TYPE_CHECKING:
     from nplmon.aggregator.metrics import AggregatorMetrics
@@ -269,6 +270,7 @@ class Aggregator:
             return known
         settings = await self._broker.monitors.at(monitor, run.monitor_epoch)
         prepared = await self._prepared.get(settings)
+        templates = await templates_of(self._broker, settings, [width.basis for width in prepared.widths])
         ledger = await asyncio.to_thread(
             Ledger,
             settings,
@@ -276,6 +278,7 @@ class Aggregator:
             prepared,
             event_cap=self._settings.aggregation_events,
             exposure_budget=self._settings.exposure_budget,
+            templates=templates,
         )
         stored = await self._broker.statistics.state(monitor, run.name)
         if stored is not None and run.applied + run.dead > 0:

@@ -8,8 +8,8 @@ import msgspec
 
 from nplmon.aggregator.overflow import told
 from nplmon.aggregator.part import Applied, Part
+from nplmon.aggregator.tolerance import run_effect
 from nplmon.broker.messages import EffectSize
-from nplmon.nplm.effect import effect_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,17 +40,7 @@ class Effect(Part):
 
     def shown(self, snapshot: Snapshot, run: Aggregation, log_ratio: NDArray[np.float64]) -> Snapshot:
         """Give the snapshot with the effect size."""
-        h, h_squared = run.shrinkage_means
-        found = effect_size(
-            run.basis,
-            run.reference_features,
-            run.weights,
-            log_ratio,
-            mode=run.mode,
-            expected=run.expected,
-            h=h,
-            h_squared=h_squared,
-        )
+        found = run_effect(run, log_ratio)
         value = told(found.value)
         return msgspec.structs.replace(
             snapshot,

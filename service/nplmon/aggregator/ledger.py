@@ -19,6 +19,7 @@ from nplmon.aggregator.part import Applied, Part
 from nplmon.aggregator.rate import Rate
 from nplmon.aggregator.state import SavedState
 from nplmon.aggregator.statistic import deciding, reported
+from nplmon.aggregator.tolerance import Tolerated
 from nplmon.aggregator.widths import Widths
 from nplmon.broker.messages import (
     Alarm,
@@ -34,12 +35,13 @@ from nplmon.nplm.errors import StateError
 from nplmon.nplm.ratio import project
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from nplmon.broker.messages import Monitor, Run
     from nplmon.nplm.aggregation import Kind
+    from nplmon.nplm.templates import Template
     from nplmon.prepared import Prepared
 
 
@@ -85,21 +87,32 @@ class Ledger:
         Events kept for the exact t_agg.
     exposure_budget:
         Exposure ratio past which the statistics carry a note.
+    templates:
+        The monitor's templates in the eigenbasis of each kernel width.
     """
 
     def __init__(
-        self, monitor: Monitor, run: Run, prepared: Prepared, *, event_cap: int, exposure_budget: float
+        self,
+        monitor: Monitor,
+        run: Run,
+        prepared: Prepared,
+        *,
+        event_cap: int,
+        exposure_budget: float,
+        templates: Sequence[Sequence[Template]] = (),
     ) -> None:
         self._monitor = monitor
         self._exposure_budget = exposure_budget
         binning = Binning(prepared.reference)
-        self._widths = Widths(prepared, monitor.mode, event_cap)
+        self._widths = Widths(prepared, monitor.mode, event_cap, templates)
         self._evidence = EvidencePart(monitor, run, prepared, exposure_budget)
+        self._tolerated = Tolerated(monitor, self._widths.tolerances)
         self._parts: tuple[Part, ...] = (
             Effect(),
             Marginals(monitor, prepared, binning),
             Pairs(monitor, prepared.reference, binning),
             AnomalousEvents(self._widths),
+            self._tolerated,
             *([Rate(monitor)] if tests_rate(monitor) else []),
             self._evidence,
         )
@@ -214,7 +227,7 @@ class Ledger:
             else:
                 self._kept_until = receipt.sequence
             found = self._reported()
-            self._alarm = next_alarm(
+            risen = next_alarm(
                 self._alarm,
                 found.statistics[found.decides],
                 self._monitor.alarm,
@@ -222,7 +235,8 @@ class Ledger:
                 chunk=receipt.chunk,
                 at=at,
             )
-            self._alarm = highest(self._alarm, (part.alarm for part in self._parts))
+            decided = self._tolerated.decided(self._alarm, risen, self._widths.runs[found.winner])
+            self._alarm = highest(decided, (part.alarm for part in self._parts))
             history.append(self._entry(result, found.statistics, at))
         last = results[-1].receipt
         # The nulls' quantiles are most of the work of a chunk: they are computed again after a death alone.

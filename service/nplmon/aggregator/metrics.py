@@ -60,6 +60,12 @@ class AggregatorMetrics:
         self._rate_expected = gauge("nplmon_rate_expected_events", "Events that its exposure lets expect.")
         self._rate_unknown = gauge("nplmon_rate_unknown", "Whether the rate cannot be tested: 0 or 1.")
         self._combined = gauge("nplmon_combined_p_value", "p-value of shape and rate together.")
+        self._withheld = gauge(
+            "nplmon_alarm_withheld", "Whether the floor on the effect size withholds an alarm: 0 or 1."
+        )
+        self._tolerated = gauge(
+            "nplmon_tolerated_fraction", "Share of the templates in the mixture that explains the data best."
+        )
         self._chunks = gauge("nplmon_run_chunks", "Chunks in the live run's statistic.")
         self._events = gauge("nplmon_run_events", "Events in the live run's statistic.")
         self._exposure = gauge("nplmon_reference_exposure_ratio", "Expected events of the run / N_eff.")
@@ -153,7 +159,7 @@ class AggregatorMetrics:
         self._untested.labels(monitor).set(snapshot.untested)
         self._stopped.labels(monitor).set(any(one.state == "stopped" for one in snapshot.statistics.values()))
         self.show_pool(monitor, snapshot.pool_left)
-        effect, rate = snapshot.effect_size, snapshot.rate
+        effect, rate, tolerance = snapshot.effect_size, snapshot.rate, snapshot.tolerance
         for family, number in (
             (self._rate_p, None if rate is None else rate.p),
             (self._rate_z, None if rate is None else rate.z),
@@ -166,6 +172,13 @@ class AggregatorMetrics:
             (self._effect, None if effect is None else effect.value),
             (self._effect_mean, None if effect is None else effect.null_mean),
             (self._effect_deviation, None if effect is None else effect.null_deviation),
+            (self._withheld, None if tolerance is None else float(tolerance.withheld)),
+            (
+                self._tolerated,
+                sum(one.fraction for one in tolerance.templates)
+                if tolerance is not None and tolerance.templates
+                else None,
+            ),
             (self._overflow, None if effect is None else float(effect.value is None)),
         ):
             if number is None:

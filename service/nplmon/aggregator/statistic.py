@@ -26,8 +26,11 @@ NOTED_EXCESS = 0.5
 def deciding(found: dict[Kind, Joint]) -> Kind:
     """Give the statistic that raises alarms: t_score, whose null has the exact mean for chunks of any size.
 
-    t_agg, equal to it to first order, exceeds its null where single events have leverage, and is frozen in the end.
+    With templates it is t_profiled, t_score's minimum over their mixtures. t_agg, equal to t_score to first order,
+    exceeds its null where single events have leverage, and is frozen in the end.
     """
+    if "t_profiled" in found and math.isfinite(found["t_profiled"].statistic.value):
+        return "t_profiled"
     return "t_score" if math.isfinite(found["t_score"].statistic.value) else "t_ref"
 
 

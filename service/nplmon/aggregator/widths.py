@@ -11,6 +11,7 @@ import numpy as np
 from nplmon.nplm.aggregation import Aggregation
 from nplmon.nplm.errors import StateError
 from nplmon.nplm.null import EVENTS_PER_DEGREE
+from nplmon.nplm.templates import RunScore, Tolerance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from nplmon.broker.messages import Fit, Mode
     from nplmon.nplm.aggregation import Kind
     from nplmon.nplm.statistic import TestStatistic
+    from nplmon.nplm.templates import Template
     from nplmon.prepared import Prepared
 
 
@@ -68,15 +70,29 @@ class Widths:
         "shape" or "rate".
     event_cap:
         Events kept for the exact t_agg; all widths keep the same ones.
+    templates:
+        Alternative references in the eigenbasis of each width; with any there is t_profiled.
     """
 
-    def __init__(self, prepared: Prepared, mode: Mode, event_cap: int) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        mode: Mode,
+        event_cap: int,
+        templates: Sequence[Sequence[Template]] = (),
+    ) -> None:
         weights = prepared.reference.weights
         self.sigmas = prepared.sigmas
         self.runs = tuple(
             Aggregation(width.basis, width.features, weights, mode, event_cap) for width in prepared.widths
         )
         """The aggregation of each width, in their order."""
+        self.tolerances = tuple(
+            Tolerance(basis=run.basis, mode=mode, templates=some)
+            for run, some in zip(self.runs, templates, strict=False)
+            if some
+        )
+        """What is tolerated in each width; empty without templates."""
 
     @property
     def chunks(self) -> int:
@@ -147,6 +163,8 @@ class Widths:
             found = [run.statistics() for run in self.runs]
         if not self.chunks:
             return {}
+        for one, run, tolerance in zip(found, self.runs, self.tolerances, strict=False):
+            one["t_profiled"] = tolerance.profiled(RunScore.of(run), chunks=run.chunks).statistic
         size = self.expected / self.chunks
         degrees = [run.degrees for run in self.runs]
         tested = [i for i, one in enumerate(degrees) if size >= EVENTS_PER_DEGREE * one]

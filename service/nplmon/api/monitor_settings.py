@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -10,7 +10,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from nplmon.api.bodies import THREAD_BYTES
 from nplmon.api.names import NAME_PATTERN, checked_features
 from nplmon.api.problems import Problem
-from nplmon.broker.messages import AlarmPolicy, Control, KernelSettings, Mode, Monitor, Reference
+from nplmon.api.templates import MOST_TEMPLATES, checked_templates
+from nplmon.broker.messages import (
+    AlarmPolicy,
+    Control,
+    KernelSettings,
+    Mode,
+    Monitor,
+    Reference,
+    ToleranceSettings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SETTINGS_LIMIT = THREAD_BYTES
 
@@ -74,6 +86,13 @@ class ControlRequest(Strict):
     exposure: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+class ToleranceRequest(Strict):
+    """What difference raises no alarm; see `ToleranceSettings`. `templates` are names of references."""
+
+    effect_size: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    templates: Annotated[list[Name], Field(max_length=MOST_TEMPLATES)] = []
+
+
 class MonitorChange(Strict):
     """What may be changed of a monitor; members that are absent stay as they are."""
 
@@ -84,6 +103,7 @@ class MonitorChange(Strict):
     control: ControlRequest | None = None
     kernel: KernelRequest = KernelRequest()
     alarm: AlarmRequest = AlarmRequest()
+    tolerance: ToleranceRequest = ToleranceRequest()
     description: Annotated[str, Field(max_length=2000)] = ""
 
 
@@ -112,7 +132,13 @@ def read_settings(body: bytes | bytearray, form: type[RequestT]) -> RequestT:
 
 
 def monitor_of(
-    request: MonitorChange, reference: Reference, present: Monitor | None, *, name: str, now: float
+    request: MonitorChange,
+    reference: Reference,
+    present: Monitor | None,
+    *,
+    templates: Sequence[Reference] = (),
+    name: str,
+    now: float,
 ) -> Monitor:
     """Make the monitor that a request asks for.
 
@@ -124,12 +150,14 @@ def monitor_of(
         The version that the monitor has from now on.
     present:
         The monitor as it is; None for a new one.
+    templates:
+        The versions of the templates that the monitor has from now on.
 
     Raises
     ------
     Problem
-        `features`, if one is not the reference's; `settings`, if mode "rate" has no rate, or there is a control where
-        the rate is known.
+        `features`, if one is not the reference's; `settings`, if mode "rate" has no rate, there is a control where
+        the rate is known, or a template does not fit.
     """
     sent = request.model_fields_set if present is not None else set(type(request).model_fields)
     kernel = _merged(
@@ -152,18 +180,25 @@ def monitor_of(
         features = reference.features
     mode = request.mode if present is None or "mode" in sent else present.mode
     rate, control = _expected(request, sent, present, mode)
+    units = tuple(_unit(feature, reference) for feature in features)
+    tolerance = ToleranceSettings() if present is None else present.tolerance
+    if "tolerance" in sent and "effect_size" in request.tolerance.model_fields_set:
+        tolerance = msgspec.structs.replace(tolerance, effect_size=request.tolerance.effect_size)
     return Monitor(
         name=name,
         epoch=1 if present is None else present.epoch,
         reference=reference.name if present is None or "reference" in sent else present.reference,
         reference_hash=reference.hash,
         features=features,
-        units=tuple(_unit(feature, reference) for feature in features),
+        units=units,
         mode=mode,
         rate=rate,
         control=control,
         kernel=msgspec.structs.replace(kernel, centres=min(kernel.centres, reference.events)),
         alarm=alarm,
+        tolerance=msgspec.structs.replace(
+            tolerance, templates=checked_templates(templates, reference, features, units)
+        ),
         description=request.description if present is None or "description" in sent else present.description,
         created_at=now if present is None else present.created_at,
         changed_at=now,

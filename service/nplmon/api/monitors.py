@@ -22,7 +22,7 @@ from nplmon.api.monitor_settings import (
 from nplmon.api.names import MonitorPath
 from nplmon.api.openapi import model_body
 from nplmon.broker import EpochMoved
-from nplmon.broker.messages import Monitor
+from nplmon.broker.messages import Monitor, Reference
 
 router = APIRouter(tags=["monitors"])
 log = structlog.get_logger()
@@ -41,7 +41,8 @@ async def create_monitor(request: Request, context: InContext) -> Answer:
     content_type(request, (JSON,))
     asked = read_settings(await read_body(request, SETTINGS_LIMIT), MonitorRequest)
     reference = await context.broker.references.get(asked.reference)
-    monitor = monitor_of(asked, reference, None, name=asked.name, now=time.time())
+    templates = await _templates(context, asked, None)
+    monitor = monitor_of(asked, reference, None, templates=templates, name=asked.name, now=time.time())
     await context.broker.monitors.create(monitor)
     log.info("monitor created", monitor=monitor.name, reference=reference.hash, mode=monitor.mode)
     return Answer(monitor, 201, headers={"Location": f"/v1/monitors/{monitor.name}"})
@@ -93,7 +94,8 @@ async def _change(context: Context, name: str, asked: MonitorChange) -> Monitor:
         reference = await broker.references.get(asked.reference)
     else:
         reference = await broker.references.by_hash(present.reference_hash)
-    monitor = monitor_of(asked, reference, present, name=name, now=time.time())
+    templates = await _templates(context, asked, present)
+    monitor = monitor_of(asked, reference, present, templates=templates, name=name, now=time.time())
     described_as_before = msgspec.structs.replace(
         monitor, description=present.description, changed_at=present.changed_at
     )
@@ -105,3 +107,14 @@ async def _change(context: Context, name: str, asked: MonitorChange) -> Monitor:
     await broker.monitors.change(monitor, statistical=statistical)
     log.info("monitor changed", monitor=name, epoch=monitor.epoch, new_epoch=statistical)
     return monitor
+
+
+async def _templates(context: Context, asked: MonitorChange, present: Monitor | None) -> list[Reference]:
+    """Give the templates: the newest versions of the names that were sent, else the present ones as they are."""
+    references = context.broker.references
+    if present is None or "templates" in asked.tolerance.model_fields_set:
+        return [await references.get(name) for name in asked.tolerance.templates]
+    return [
+        msgspec.structs.replace(await references.by_hash(one.hash), name=one.name)
+        for one in present.tolerance.templates
+    ]

@@ -12,7 +12,7 @@ import msgspec
 Mode = Literal["shape", "rate"]
 ChunkState = Literal["queued", "leased", "fitted", "applied", "dead", "superseded"]
 StatisticKind = Literal[
-    "t_chunk", "t_agg", "t_ref", "t_score", "t_sum",
+    "t_chunk", "t_agg", "t_ref", "t_score", "t_sum", "t_profiled",
     "log_e", "log_sr", "log_cusum", "log_e_poisson", "log_sr_poisson", "log_cusum_poisson",
 ]  # fmt: skip
 StatisticState = Literal["calibrated", "closed form", "exact", "frozen", "stopped", "uncalibrated", "invalid"]
@@ -100,6 +100,22 @@ class Control(Message, frozen=True, kw_only=True):
     """In the unit of the chunks' exposures."""
 
 
+class TemplateReference(Message, frozen=True, kw_only=True):
+    """An alternative reference that is tolerated, in the version that the monitor has."""
+
+    name: str
+    hash: str
+
+
+class ToleranceSettings(Message, frozen=True, kw_only=True):
+    """What difference from the reference raises no alarm."""
+
+    effect_size: float | None = None
+    """Floor: an alarm needs an effect size that exceeds its expectation by more; None for no floor."""
+    templates: tuple[TemplateReference, ...] = ()
+    """With templates t_profiled decides: t_score's minimum over their convex mixtures with the reference."""
+
+
 class Monitor(Message, frozen=True, kw_only=True):
     """One monitor at one epoch: all that its statistics depend on."""
 
@@ -116,6 +132,7 @@ class Monitor(Message, frozen=True, kw_only=True):
     """In mode "shape", in place of a known rate."""
     kernel: KernelSettings = KernelSettings()
     alarm: AlarmPolicy = AlarmPolicy()
+    tolerance: ToleranceSettings = ToleranceSettings()
     description: str = ""
     created_at: float
     changed_at: float
@@ -377,6 +394,26 @@ class RateTested(Message, frozen=True, kw_only=True):
     note: str = ""
 
 
+class TemplateFraction(Message, frozen=True, kw_only=True):
+    """How much of a template the data ask for."""
+
+    name: str
+    fraction: float
+
+
+class ToleranceState(Message, frozen=True, kw_only=True):
+    """What was tolerated after the last chunk."""
+
+    templates: tuple[TemplateFraction, ...] = ()
+    """The mixture that explains the data best; what is left to 1 is the reference's."""
+    effect_size: float | None = None
+    """The floor, None where there is none."""
+    withheld: bool = False
+    """Whether a warning or an alarm would be raised, were it not for the floor."""
+    reason: str = ""
+    """Why it is withheld, with the numbers, in words."""
+
+
 class Snapshot(Message, frozen=True, kw_only=True):
     """All that a reader may want of one run now; written by the aggregator in the transaction of its state."""
 
@@ -403,7 +440,8 @@ class Snapshot(Message, frozen=True, kw_only=True):
     untested: int = 0
     """Events of this run that the exact e-process left out because the pool was empty."""
     statistics: dict[str, Statistic] = {}
-    """By kind: t_chunk (the last chunk), t_agg, t_ref, t_score, t_sum, and the e-processes' log_e and its like."""
+    """By kind: t_chunk (the last chunk), t_agg, t_ref, t_score, t_sum, with templates t_profiled, and the e-processes'
+    log_e and its like."""
     effect_size: EffectSize | None = None
     sigmas: tuple[float, ...] = ()
     """The monitor's kernel widths, in reference standard deviations, in the order of the fits."""
@@ -411,6 +449,8 @@ class Snapshot(Message, frozen=True, kw_only=True):
     """Which of them wins in the statistic that decides on the alarm; the averaged ratio that is shown is its own."""
     rate: RateTested | None = None
     """Where the monitor's rate is tested apart from the shape."""
+    tolerance: ToleranceState | None = None
+    """None where the monitor tolerates nothing."""
     alarm: Alarm = Alarm()
     features: tuple[FeatureRatio, ...] = ()
     anomalous: tuple[AnomalousEvent, ...] = ()

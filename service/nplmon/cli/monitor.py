@@ -79,6 +79,18 @@ def create(
     warning_probability: Annotated[
         float | None, typer.Option("--warning-probability", help="The same for a warning. Default: 0.1.")
     ] = None,
+    effect_size_floor: Annotated[
+        float | None,
+        typer.Option(
+            "--effect-size-floor", help="No alarm unless the effect size is above it. Default: none."
+        ),
+    ] = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--template", help="A reference whose mixtures with the first are tolerated; may be repeated."
+        ),
+    ] = None,
     description: Annotated[str | None, typer.Option("--description", help="A line for people.")] = None,
     as_json: Json = False,
     url: Url = None,
@@ -99,6 +111,11 @@ def create(
     control = _given({"events": control_events, "exposure": control_exposure})
     if control is not None and len(control) < 2:
         raise typer.BadParameter("--control-events and --control-exposure belong together: give both")
+    tolerance: dict[str, object] = {}
+    if effect_size_floor is not None:
+        tolerance["effect_size"] = effect_size_floor
+    if template:
+        tolerance["templates"] = template
     with connect(url) as client:
         monitor = client.create_monitor(
             name,
@@ -109,6 +126,7 @@ def create(
             control=control,
             kernel=kernel,
             alarm=alarm,
+            tolerance=tolerance or None,
             description=description,
         )
     if as_json:
@@ -197,6 +215,14 @@ def _print(monitor: Monitor) -> None:
             ("kernel", f"{kernel.centres} centres, lambda {kernel.lambda_:g}, {width}, seed {kernel.seed}"),
             ("alarm", f"false-alarm probability {alarm.false_alarm_probability:g} per run"),
             ("warning", f"probability {alarm.warning_probability:g} per run"),
+            ("tolerance", _tolerated(monitor)),
             ("epoch", f"{monitor.epoch}, since {when(monitor.changed_at)}"),
         ]
     )
+
+
+def _tolerated(monitor: Monitor) -> str:
+    tolerance = monitor.tolerance
+    floor = "" if tolerance.effect_size is None else f"effect size up to {tolerance.effect_size:g}"
+    mixtures = ", ".join(f"{one.name} ({one.hash[:12]})" for one in tolerance.templates)
+    return "; ".join(part for part in (floor, mixtures and f"mixtures with {mixtures}") if part) or "-"

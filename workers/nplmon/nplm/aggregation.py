@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from nplmon.nplm.basis import Basis
 
-Kind = Literal["t_chunk", "t_agg", "t_ref", "t_score", "t_sum"]
+Kind = Literal["t_chunk", "t_agg", "t_ref", "t_score", "t_profiled", "t_sum"]
+"""t_profiled is no statistic of this state alone: see `nplmon.nplm.templates`."""
 FORMAT: Final = "nplmon-aggregation-1"
 _SCALARS: Final = (
     "chunks",
