@@ -12,7 +12,19 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from tests.aggregator.samples import EVENTS, KERNEL, a_monitor, admit, chunk, fits_on, sample, store_reference
+import torch
+from tests.aggregator.samples import (
+    EVENTS,
+    KERNEL,
+    SEVERAL,
+    a_monitor,
+    admit,
+    chunk,
+    fits_on,
+    sample,
+    store_reference,
+)
+from tests.aggregator.samples import prepared as a_prepared
 from tests.trainer.work import AtWork
 
 from nplmon import prepared
@@ -23,6 +35,7 @@ from nplmon.nplm.basis import basis_keys
 from nplmon.nplm.kernel import KernelModel
 from nplmon.nplm.preparation import prepare
 from nplmon.nplm.reference import Reference
+from nplmon.prepared import Prepared
 from nplmon.trainer import trainer
 
 Start = Callable[..., AtWork]
@@ -393,3 +406,13 @@ async def test_a_reference_that_cannot_be_prepared_is_told_at_once(
     await work.reaches(1, "nplmon_dead_letters_total", monitor="m", reason="exception")
     (death,) = await broker.admission.dead("m")
     assert death.error.endswith("give sigma")
+
+
+def test_all_widths_together_fit_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each alone would be kept in float32; three of them would take three quarters of the memory."""
+    ready = a_prepared(SEVERAL)
+    largest = max(width.features.nbytes for width in ready.widths)
+    monkeypatch.setattr("nplmon.nplm.kernel._memory", lambda device: 4 * largest)
+    for widths, dtype in ((ready.widths[:1], torch.float32), (ready.widths, torch.float16)):
+        models = trainer._on_device(Prepared(ready.reference, widths), torch.device("cpu"))
+        assert {model._sums.psi.dtype for model in models} == {dtype}

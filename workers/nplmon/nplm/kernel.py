@@ -90,14 +90,13 @@ class KernelModel:
         self.device = torch.device(device)
         self._loss = LOSSES[_known("loss", loss, LOSSES)]
         self._arrays = device_arrays(self.device)
-        size = len(reference.events) * basis.size
         _known("precision", precision, ("auto", *DTYPES))
         if features is not None and features.shape != (len(reference.events), basis.size):
             raise ValueError(
                 f"features of shape {features.shape} for {len(reference.events)} events and {basis.size} components"
             )
         if precision == "auto":
-            precision = "float32" if 4 * size <= MEMORY_SHARE * _memory(self.device) else "float16"
+            precision = fitting_precision(len(reference.events) * basis.size, self.device)
         self._dtype = DTYPES[precision]
         self._data_dtype = torch.float64 if precision == "float64" else torch.float32
         self._centres = self._arrays.place(basis.centres)
@@ -332,6 +331,11 @@ def device_arrays(device: torch.device) -> Arrays:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
     return Arrays(torch, place, host)
+
+
+def fitting_precision(elements: int, device: torch.device) -> Precision:
+    """Give the precision of so many cached features on a device: float16 where float32 would need too much of it."""
+    return "float32" if 4 * elements <= MEMORY_SHARE * _memory(device) else "float16"
 
 
 def _memory(device: torch.device) -> int:

@@ -12,7 +12,7 @@ import structlog
 
 from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonitor
 from nplmon.broker.messages import Fit, WidthFit, expected_events
-from nplmon.nplm.kernel import KernelModel
+from nplmon.nplm.kernel import KernelModel, fitting_precision
 from nplmon.nplm.kernel_fit import KernelFit
 from nplmon.trainer.toys import ToyWork
 
@@ -242,8 +242,10 @@ class Trainer:
 
 
 def _on_device(prepared: Prepared, device: torch.device) -> tuple[KernelModel, ...]:
+    # All widths share the device.
+    precision = fitting_precision(sum(width.features.size for width in prepared.widths), device)
     return tuple(
-        KernelModel(prepared.reference, width.basis, width.features, device=device)
+        KernelModel(prepared.reference, width.basis, width.features, device=device, precision=precision)
         for width in prepared.widths
     )
 
