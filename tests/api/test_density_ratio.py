@@ -107,6 +107,40 @@ async def test_projection_at_points(
     np.testing.assert_allclose(body["log_ratio"], ratio.log_ratio(basis, POINTS), rtol=1e-12)
 
 
+async def test_the_ratio_is_that_of_the_width_that_wins(
+    client: httpx.AsyncClient, push: Push, workers: Workers, broker: Broker, monitor: dict[str, Any]
+) -> None:
+    """Coefficients of one width in the eigenbasis of another would give numbers that look like a ratio."""
+    bases = [prepare(events(500, seed=0), centres=20, sigma_quantile=quantile) for quantile in (0.25, 0.5)]
+    keys = basis_keys(("pt", "eta"), 20, 1e-5, (), (0.25, 0.5, 0.75), 0)
+    for key, basis in zip(keys, bases, strict=False):
+        await broker.references.put_basis(monitor["reference_hash"], key, basis.to_bytes())
+    models = [np.full(basis.size, 0.1) for basis in bases]
+    await push()
+    workers.models = lambda _: models
+    await workers.finish()
+    sigmas = tuple(basis.sigma for basis in bases)
+    await workers.apply(sigmas=sigmas, winner=1)
+    body = (await evaluate(client)).json()
+    assert body["width"] == sigmas[1]
+    expected = bases[1].features(POINTS).astype(float) @ models[1]
+    np.testing.assert_allclose(body["log_ratio"], expected, rtol=1e-12, atol=1e-12)
+    assert (await client.get(PATH)).json()["width"] == sigmas[1]
+
+
+async def test_a_projection_of_another_width_is_not_evaluated(
+    client: httpx.AsyncClient, push: Push, workers: Workers, basis: Basis
+) -> None:
+    """The aggregator wrote it after the snapshot was read, and another width had won by then."""
+    ratio = AveragedRatio(
+        coefficients=np.ones((1, basis.size)), log_weights=np.empty(0), basis="that of another width"
+    )
+    await push()
+    await workers.finish()
+    await workers.apply(ratio_form="projection", projection=ratio.to_bytes())
+    check_problem(await evaluate(client), 404, "no-statistic", "run")
+
+
 async def test_many_points_are_evaluated_in_blocks(
     client: httpx.AsyncClient,
     push: Push,

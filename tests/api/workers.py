@@ -18,20 +18,25 @@ class Workers:
 
     broker: Broker
     coefficients: Callable[[int], np.ndarray] = field(default=lambda sequence: np.zeros(3))
+    models: Callable[[int], list[np.ndarray]] | None = None
+    """The coefficients of all kernel widths, where there are several."""
 
     async def finish(self) -> list[Fit]:
         fits = []
         for lease in await self.broker.leases.take("w", ["m"], count=100, block_seconds=0.1):
+            sequence = lease.receipt.sequence
+            models = [self.coefficients(sequence)] if self.models is None else self.models(sequence)
             fit = Fit(
                 receipt=lease.receipt,
-                widths=(
+                widths=tuple(
                     WidthFit(
-                        coefficients=self.coefficients(lease.receipt.sequence).astype("<f8").tobytes(),
+                        coefficients=model.astype("<f8").tobytes(),
                         score=b"",
                         t_chunk=1.0,
                         iterations=4,
                         decrement=1e-9,
-                    ),
+                    )
+                    for model in models
                 ),
                 fit_seconds=0.1,
                 trainer="w",
