@@ -33,15 +33,14 @@ class Source:
         The file; empty for EXPO-1D.
     features:
         Its columns.
-    sigma, sigma_quantile:
-        The kernel width: in reference standard deviations, or None for the quantile of the pair distances.
+    sigma:
+        The kernel width in reference standard deviations.
     """
 
     name: str = "EXPO-1D"
     path: str = ""
     features: tuple[str, ...] = ()
-    sigma: float | None = 0.7
-    sigma_quantile: float = 0.9
+    sigma: float = 0.7
 
     @property
     def events(self) -> int:
@@ -80,7 +79,6 @@ class Source:
                 reference,
                 centres=CENTRES,
                 sigma=self.sigma,
-                sigma_quantile=self.sigma_quantile,
                 lambda_=PENALTY / len(reference.events),
                 seed=seed,
             )
@@ -91,5 +89,5 @@ EXPO: Final = Source()
 
 
 def dimuon(path: str) -> Source:
-    """Give the simulated dimuon sample of a file with its five features."""
-    return Source(name="dimuon", path=path, features=DIMUON, sigma=None)
+    """Give the simulated dimuon sample of a file with its five features; sigma is the 90 % quantile of distances."""
+    return Source(name="dimuon", path=path, features=DIMUON, sigma=4.3)

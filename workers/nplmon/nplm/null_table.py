@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nplmon.nplm.basis import Basis
     from nplmon.nplm.null import Mode
 
-NODES: Final = 48
+NODES: Final = 24
 REACH: Final = 12.0
 """Deviations above the mean that are tabulated, and below it where there are values."""
 SPREAD: Final = 6.0
@@ -60,7 +60,7 @@ class NullTable:
         near = min(0.9, SPREAD / events**0.5) if mode == "shape" else 0.0
         self._sizes = events * np.array([1 - near, 1.0, 1 + near]) if near else np.array([events])
         self._tables: dict[bool, _Table] = {}
-        self._courses: dict[tuple[str, int], interpolate.PchipInterpolator] = {}
+        self._courses: dict[tuple[str, int], interpolate.CubicSpline] = {}
 
     def log_p(
         self,
@@ -157,14 +157,14 @@ class NullTable:
         half = (again + (1 + e) ** 2) * squares - 2 * e * (1 + e) * turned + (e * along) ** 2
         return mean, np.sqrt(2 * half)
 
-    def _standard(self, kind: str, n: int) -> interpolate.PchipInterpolator:
+    def _standard(self, kind: str, n: int) -> interpolate.CubicSpline:
         if (kind, n) not in self._courses:
             null = self.null(kind, n, self._events)
-            z = np.linspace(max(-REACH, -null.mean / null.deviation), REACH, 2 * NODES)
+            z = np.linspace(max(-REACH, -null.mean / null.deviation), REACH, 3 * NODES)
             found = [null.log_tail(null.mean + x * null.deviation) for x in z.tolist()]
             if z[0] > -REACH:  # where there are no values, but what rounding leaves of one
                 z, found = np.insert(z, 0, -REACH), [0.0, *found]
-            self._courses[kind, n] = interpolate.PchipInterpolator(z, found)
+            self._courses[kind, n] = interpolate.CubicSpline(z, found)
         return self._courses[kind, n]
 
 
@@ -178,8 +178,7 @@ class _Table:
         self._end = max(1 + REACH * null.deviation / null.mean for null in nulls)
         u = self._end * np.linspace(0, 1, NODES) ** 1.5
         self._log_p = [
-            interpolate.PchipInterpolator(u, [null.log_tail(x * null.mean) for x in u.tolist()])
-            for null in nulls
+            interpolate.CubicSpline(u, [null.log_tail(x * null.mean) for x in u.tolist()]) for null in nulls
         ]
 
     def moments(self, size: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
