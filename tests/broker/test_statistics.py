@@ -196,3 +196,21 @@ async def test_a_listener_may_leave_at_any_time(broker: Broker, monitor: Monitor
     with contextlib.suppress(asyncio.CancelledError):
         await first
     assert await broker.connection.ask("PUBLISH", "nplmon:{muons}:updates", "7") == 0
+
+
+async def test_the_position_in_the_pool_moves_with_the_statistic_or_not_at_all(
+    broker: Broker, monitor: Monitor
+) -> None:
+    """Another run has used the events meanwhile: nothing of the page is saved, or they would count twice."""
+    await fitted(broker, "c1", "c2")
+    fence = await held(broker)
+    assert await save(broker, fence, 0, 1, pool=(0, 40)) == "saved"
+    assert await broker.pools.position("muons", "ab12") == 40
+    assert await save(broker, fence, 1, 2, pool=(30, 70)) == "moved"
+    assert await broker.statistics.state("muons", "7") == b"state 1"
+    assert await broker.pools.position("muons", "ab12") == 40
+    assert await save(broker, fence, 1, 2, pool=(40, 90)) == "saved"
+    assert await save(broker, fence, 2, 2, pool=(40, 90)) == "moved"
+    assert await broker.pools.position("muons", "ab12") == 90
+    await broker.monitors.delete("muons")
+    assert await keys_of(broker) == [b"nplmon:{muons}:pool"]  # what was used stays used
