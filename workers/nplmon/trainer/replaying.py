@@ -31,8 +31,10 @@ OVERHEAD: Final = 0.2
 """Share of a batch that may be spent on what is done once: where that is much, batches are longer."""
 LARGEST: Final = 500
 """Toys of a batch at most."""
-TIMED: Final = 4
+TIMED: Final = 8
 """Toys that are timed beside the first one, which alone does not tell what is done once per batch."""
+PATIENCE: Final = 20.0
+"""Seconds of a first toy from which on no other is timed."""
 SPLIT: Final = 2**31
 """Of the seed with which a reference is split; toys use their numbers."""
 
@@ -100,23 +102,27 @@ class Replaying:
         return trajectories.to_bytes()
 
     def time(self, pause: Callable[[], None]) -> tuple[bytes, float, int]:
-        """Replay the first toy, and find how many make a batch.
+        """Replay the first toy, and find how many make a batch; what is waited for chunks is taken for their time.
 
         Returns
         -------
         bytes, float, int
             The first toy, the seconds that one takes in a batch, and the size of a batch.
         """
+        result, alone = self._timed(0, 1, pause)
+        if self.plan.source == "disjoint" or alone > PATIENCE:
+            return result, alone, batch_size(0.0, alone)  # nothing is shared, or it cannot be waited for
+        # Again, for the first time takes longer than any other.
+        _, alone = self._timed(0, 1, pause)
+        _, several = self._timed(0, 1 + TIMED, pause)
+        each = max((several - alone) / TIMED, several / LARGEST)
+        once = max(several - (1 + TIMED) * each, 0.0)
+        size = batch_size(once, each)
+        return result, once / size + each, size
+
+    def _timed(self, first: int, count: int, pause: Callable[[], None]) -> tuple[bytes, float]:
         begun = time.perf_counter()
-        result = self.run(0, 1, pause)
-        alone = time.perf_counter() - begun
-        if alone > BATCH_SECONDS / TIMED:
-            return result, alone, batch_size(0.0, alone)
-        begun = time.perf_counter()
-        self.run(1, TIMED, pause)
-        each = max((time.perf_counter() - begun - alone) / (TIMED - 1), 1e-6)
-        size = batch_size(max(0.0, alone - each), each)
-        return result, (max(0.0, alone - each) + size * each) / size, size
+        return self.run(first, count, pause), time.perf_counter() - begun
 
 
 def batch_size(once: float, each: float) -> int:
