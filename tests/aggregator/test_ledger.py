@@ -223,6 +223,9 @@ def test_an_overflow_is_invalid_and_is_still_an_alarm() -> None:
     assert size is not None
     assert (size.value, size.excess) == (None, None)
     assert "overflows" in size.note
+    assert None in {event.log_ratio for event in page.snapshot.anomalous}
+    assert page.snapshot.pair is not None
+    assert None in {ratio for row in page.snapshot.pair.learned for ratio in row}
     for feature in page.snapshot.features:
         assert None in feature.learned
         assert feature.contribution is None

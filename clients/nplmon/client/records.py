@@ -355,12 +355,12 @@ class Death:
 
 @dataclass(frozen=True, kw_only=True)
 class AnomalousEvent:
-    """One event that is unlike the reference: where it is, the averaged log ratio there, and its values."""
+    """One event that is unlike the reference: its place, values, and averaged log ratio (None: it overflows)."""
 
     chunk: str
     sequence: int
     row: int
-    log_ratio: float
+    log_ratio: float | None
     values: tuple[float, ...]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
+from nplmon.aggregator.overflow import LARGEST_RATIO
 from nplmon.aggregator.part import Applied, Part
 from nplmon.broker.messages import AnomalousEvent
 from nplmon.nplm.anomalous import Anomalous
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 TOLD: Final = 20
 """Events in the snapshot."""
+LARGEST_LOG_RATIO: Final = math.log(LARGEST_RATIO)
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +90,7 @@ class AnomalousEvents(Part):
                 chunk=self._chunks[sequence],
                 sequence=sequence,
                 row=row,
-                log_ratio=log_ratio,
+                log_ratio=log_ratio if log_ratio <= LARGEST_LOG_RATIO else None,
                 values=tuple(values),
             )
             for sequence, row, log_ratio, values in zip(

@@ -348,8 +348,8 @@ class AnomalousEvent(Message, frozen=True, kw_only=True):
     sequence: int
     row: int
     """Its place in the chunk, from 0."""
-    log_ratio: float
-    """The averaged log ratio there: the mean of the chunks' log ratios."""
+    log_ratio: float | None
+    """The averaged log ratio there: the mean of the chunks' log ratios; None where the ratio overflows."""
     values: tuple[float, ...]
     """In the features' units and order."""
 
