@@ -115,7 +115,7 @@ async def test_the_ratio_is_that_of_the_width_that_wins(
     keys = basis_keys(("pt", "eta"), 20, 1e-5, (), (0.25, 0.5, 0.75), 0)
     for key, basis in zip(keys, bases, strict=False):
         await broker.references.put_basis(monitor["reference_hash"], key, basis.to_bytes())
-    models = [np.full(basis.size, 0.1) for basis in bases]
+    models = [np.full(basis.size, 0.1 * i) for i, basis in enumerate(bases, 1)]
     await push()
     workers.models = lambda _: models
     await workers.finish()
