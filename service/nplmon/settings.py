@@ -69,7 +69,10 @@ class Settings(BaseSettings):
     aggregation_events: int = Field(
         default=200_000,
         ge=0,
-        description="Events of a run kept for the exact t_agg; beyond, t_agg is frozen.",
+        description=(
+            "Events of a run kept for the exact t_agg, 4 bytes for each component of all kernel widths; beyond, t_agg "
+            "is frozen."
+        ),
     )
     exposure_budget: float = Field(
         default=0.5,
