@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from nplmon.nplm.basis import Basis
     from nplmon.nplm.null import Mode
 
-SAMPLE: Final = 50_000
-"""Reference events that give the bins' mean features: 1,250 a bin of 40, so that the null is right to about 1 %."""
+MOST_PRODUCTS: Final = 5e10
+"""Multiplications, a second or two, for the bins' mean features: all reference events where that is enough (five
+features, 100,000 events and 900 components take 2e10), else as many, evenly spaced. With n of them in a bin the null
+mean is too large by about (degrees of freedom) / n."""
 BLOCK: Final = 4096
 
 
@@ -116,7 +118,7 @@ class BinnedFeatures:
             The number of bins.
         """
         total = np.array([np.bincount(row, weights, count) for row in bins])
-        rows = slice(None, None, max(1, -(-len(weights) // SAMPLE)))
+        rows = slice(None, None, int(np.ceil(total.size * basis.size * len(weights) / MOST_PRODUCTS)))
         psi, v, sampled = features[rows], weights[rows].astype(np.float32), bins[:, rows]
         sums = np.zeros((total.size, basis.size))
         offsets = count * np.arange(len(bins))[:, None]
