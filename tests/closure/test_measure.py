@@ -149,10 +149,11 @@ def test_e_processes_and_run_lengths_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"studies": ("power",)}, "no study 'power'"),
+        ({"studies": ("powers",)}, "no study 'powers'"),
         ({"runs": 19}, "19 runs"),
         ({"streams": 1}, "1 streams"),
         ({"jobs": 0}, "0 jobs"),
+        ({"toys": 7}, "7 toys"),
         ({"exposures": ()}, "exposures"),
         ({"exposures": (0.5, -1.0)}, "positive"),
     ],

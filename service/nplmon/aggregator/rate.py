@@ -150,7 +150,8 @@ class Rate(Part):
                 alarm=self._alarm,
                 note=self._unknown,
             )
-        shape = snapshot.statistics.get("t_score")
+        # With templates what they explain is tolerated here too.
+        shape = snapshot.statistics.get("t_profiled", snapshot.statistics.get("t_score"))
         together = None
         if shape is not None and shape.p is not None:
             together = combined_log_p(math.log(shape.p), test.log_p)

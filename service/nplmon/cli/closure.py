@@ -32,7 +32,10 @@ def closure(
     ] = False,
     study: Annotated[
         list[str] | None,
-        typer.Option("--study", help="uniform, run-length or e-process; repeat for several. Default: all."),
+        typer.Option(
+            "--study",
+            help="uniform, run-length, e-process, power or delay; repeat for several. Default: all.",
+        ),
     ] = None,
     runs: Annotated[
         int | None, typer.Option("--runs", min=20, help="Runs for each set of p-values. Default: 1000.")
@@ -50,6 +53,12 @@ def closure(
             "--exposure", help="Exposure after the last chunk; repeat for several. Default: 0.1, 0.5 and 2."
         ),
     ] = None,
+    toys: Annotated[
+        int | None,
+        typer.Option(
+            "--toys", min=60, help="Runs of each signal for the powers, a multiple of 6. Default: 300."
+        ),
+    ] = None,
     dimuon: Annotated[
         Path | None,
         typer.Option(
@@ -65,7 +74,7 @@ def closure(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print closure.json's summary alone.")] = False,
 ) -> None:
-    """Measure what the statistics promise, on toys: uniform p-values, run lengths, e-processes.
+    """Measure what the statistics promise, on toys: uniform p-values, run lengths, e-processes, power and delay.
 
     Writes a report with plots. The exit code is 0 whatever it finds: a hundred checks at 1 % are not all inside.
     """
@@ -86,6 +95,7 @@ def closure(
             streams=streams or settings.streams,
             chunks=chunks or settings.chunks,
             exposures=tuple(exposure or settings.exposures),
+            toys=toys or settings.toys,
         )
         with progress() as tell:
             found = measure(settings, out, tell)

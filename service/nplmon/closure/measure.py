@@ -8,8 +8,10 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from nplmon.closure.delay import DelayPlan, delays
 from nplmon.closure.evidence import evidence
 from nplmon.closure.lengths import run_lengths
+from nplmon.closure.power import PowerPlan, power
 from nplmon.closure.samples import EXPO, dimuon
 from nplmon.closure.uniform import EXPOSURES, NUMBERS, Case, uniform
 from nplmon.closure.workers import Workers
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
     from nplmon.closure.study import Check, Study
 
 SCHEMA: Final = "nplmon-closure-1"
-STUDIES: Final = ("uniform", "run-length", "e-process")
-QUICK: Final[dict[str, Any]] = {"runs": 40, "streams": 40, "chunks": 8, "exposures": (0.5,)}
+STUDIES: Final = ("uniform", "run-length", "e-process", "power", "delay")
+QUICK: Final[dict[str, Any]] = {"runs": 40, "streams": 40, "chunks": 8, "exposures": (0.5,), "toys": 60}
 SUFFIXES: Final = (".png", ".pdf")
 
 
@@ -39,6 +41,8 @@ class Settings:
         Runs of each case of p-values, streams of run length and e-processes, chunks of a run.
     exposures:
         Of the last chunk.
+    toys:
+        Runs of each signal and of none in the table of powers, a multiple of 6.
     dimuon:
         The file of the dimuon sample; empty: EXPO-1D alone.
     seed, jobs:
@@ -55,6 +59,7 @@ class Settings:
     streams: int = 400
     chunks: int = NUMBERS[-1]
     exposures: tuple[float, ...] = EXPOSURES
+    toys: int = 300
     dimuon: str = ""
     seed: int = 1
     jobs: int = 1
@@ -69,6 +74,7 @@ class Settings:
             )
         if not self.exposures or not all(0 < one < math.inf for one in self.exposures):
             raise AnalysisError(f"exposures {self.exposures}: give positive numbers")
+        PowerPlan(toys=self.toys)
 
     def quickly(self) -> Settings:
         """Give settings for a minute's look at whether all works; its intervals are wide."""
@@ -121,6 +127,10 @@ def closure(settings: Settings, out: Path, tell: Callable[[str, int, int], None]
         found.append(run_lengths(settings.streams, settings.seed, workers, tell))
     if "e-process" in settings.studies:
         found.append(evidence(settings.streams, settings.seed, workers, tell))
+    if "power" in settings.studies:
+        found.append(power(PowerPlan(toys=settings.toys, seed=settings.seed), workers, tell))
+    if "delay" in settings.studies:
+        found.append(delays(DelayPlan(streams=settings.streams, seed=settings.seed), workers, tell))
     out.mkdir(parents=True, exist_ok=True)
     for study in found:
         _draw(study, out)
