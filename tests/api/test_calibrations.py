@@ -69,16 +69,28 @@ async def test_without_a_pool_the_reference_is_split_and_that_is_told(
 async def test_a_pool_is_preferred_where_it_is_large_enough(
     client: httpx.AsyncClient, monitor: dict[str, Any]
 ) -> None:
-    await fill_pool(client, 6_000)
+    await fill_pool(client, 11_000)
     one = (await ask(client, **ASKED)).json()["calibration"]
     assert (one["plan"]["source"], one["plan"]["chunks"], one["plan"]["pool_events"]) == (
         "fixed-reference",
         50,
-        6000,
+        11000,
     )
     assert one["note"] == ""
-    small = (await ask(client, **ASKED, chunks=200, source="fixed-reference")).json()["calibration"]
-    assert "a toy takes 67% of the pool" in small["note"]
+    small = (await ask(client, **ASKED, chunks=300, source="fixed-reference")).json()["calibration"]
+    assert "a toy takes 55% of the pool" in small["note"]
+
+
+async def test_templates_are_told(client: httpx.AsyncClient, monitor: dict[str, Any]) -> None:
+    """Then t_profiled decides on the alarm, which no toys calibrate: nobody shall think so."""
+    await client.put(
+        "/v1/references/up?features=pt,eta&units=GeV,",
+        content=npy(events(500, seed=8) * 1.1),
+        headers={"Content-Type": NPY},
+    )
+    answer = await client.patch("/v1/monitors/m", json={"tolerance": {"templates": ["up"]}})
+    assert answer.status_code == 200, answer.text
+    assert "t_profiled" in (await ask(client, **ASKED)).json()["calibration"]["note"]
 
 
 async def test_the_same_request_goes_on_and_another_replaces(

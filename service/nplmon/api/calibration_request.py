@@ -19,7 +19,7 @@ CHUNKS = 50
 """Chunks of a toy, where the events allow for so many."""
 FLUCTUATION = 6.0
 """Deviations of a Poisson count above its mean that a pool must be able to give."""
-EXPOSURE = 0.2
+EXPOSURE = 0.1
 """Events of a toy / events of the pool up to which "fixed-reference" toys scatter around H0 and not around the pool."""
 SPLIT = 1 / 3
 """Largest part of the reference that is split off where there is no pool."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["calibration"])
 RUN_LENGTHS = (1000.0, 100.0)
 """Of alarm and warning, in chunks."""
+PROFILED = "with templates t_profiled decides on the alarm, which toys do not calibrate"
 log = structlog.get_logger()
 
 
@@ -89,7 +90,7 @@ async def _order(context: Context, monitor: Monitor, asked: CalibrationRequest) 
         run_length=run_lengths[0],
         warning_run_length=run_lengths[1],
         asked_at=time.time(),
-        note=note,
+        note="; ".join(filter(None, (note, PROFILED if monitor.tolerance.templates else ""))),
     )
 
 
