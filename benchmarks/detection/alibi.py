@@ -40,7 +40,7 @@ MOST_EVENTS: Final = 4_000
 class _Windowed:
     """Sums over the last chunks; before the first chunk there are chunks of the pool in the window."""
 
-    ours = False
+    ours = slow = False
     window: int
     problem: Problem
 

@@ -5,48 +5,22 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from benchmarks import environment
-from benchmarks.detection.alibi import Alibi
-from benchmarks.detection.evidence import EDetector, Evidences
-from benchmarks.detection.other import OtherProcess
-from benchmarks.detection.ours import Score, Toys
-from benchmarks.detection.plain import ChunkKS, Dummy
-from benchmarks.detection.problem import Streams
-from benchmarks.detection.rivers import DELTAS, Adwin, Kswin, PageHinkley, River
-from benchmarks.detection.run_length import calibrated, delay, first_alarm, run_length
+from benchmarks.detection.judged import Judged
+from benchmarks.detection.lineup import LineUp
+from benchmarks.detection.rivers import Kswin
+from benchmarks.detection.run_length import delay, first_alarm, run_length
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from benchmarks.detection.problem import Problem
-    from numpy.typing import NDArray
+    from benchmarks.detection.problem import Problem, Streams
 
-TIMED: Final = 20
-STEPS: Final = 40
 CURVE: Final = (10.0, 20.0, 50.0, 100.0)
 """Run lengths of the plot."""
-
-
-class Detector(Protocol):
-    """What is compared.
-
-    Attributes
-    ----------
-    ours:
-        Whether it is one of this project.
-    name, setting:
-        As they stand in the table.
-    """
-
-    ours: bool
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def setting(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,59 +55,16 @@ class Sizes:
 QUICK: Final = Sizes(run_length=8, length=16, streams=20, slow=6, scenario_streams=6, horizon=6, quiet=(0, 4))
 
 
-class Judged:
-    """A detector with its threshold."""
-
-    def __init__(self, detector: Any, sizes: Sizes, calibration: Streams, *, adaptive: bool = True) -> None:  # noqa: ANN401
-        self.detector, self.sizes = detector, sizes
-        self.ours: bool = detector.ours
-        self.name: str = detector.name
-        self.by_value = hasattr(detector, "values")
-        self._values = detector.values(calibration) if self.by_value else None
-        self._streams, self._adaptive = calibration, adaptive
-        self.threshold = self.set_to(sizes.run_length)
-
-    def set_to(self, run_length: float) -> float:
-        """Give the threshold of a mean run length."""
-        if isinstance(self.detector, Dummy):
-            return self.detector.threshold(run_length)
-        if self._values is None:
-            low, high = self.detector.lowest, self.detector.highest
-            return calibrated(
-                lambda threshold: self.detector.first(self._streams, threshold),
-                self._streams.length,
-                run_length,
-                low,
-                high,
-                7,
-            )
-        values = self._values[np.isfinite(self._values)]
-        low, high = float(values.min()), float(values.max())
-        return calibrated(
-            lambda threshold: first_alarm(self._values, threshold),
-            self._streams.length,
-            run_length,
-            low,
-            high + 1e-9 * abs(high),
-            STEPS,
-        )
-
-    def first(self, streams: Streams) -> NDArray[np.int64]:
-        """Give the chunks of first alarms."""
-        if self.by_value:
-            return first_alarm(self.detector.values(streams), self.threshold)
-        return np.asarray(self.detector.first(streams, self.threshold))
-
-
 def compared(
     problem: Problem,
-    calibration: Streams,
-    verification: Streams | None,
+    null: tuple[Streams, Streams | None],
     scenarios: Iterable[tuple[str, str, Callable[[int], Streams]]],
     sizes: Sizes,
     notes: Callable[[str], None],
+    keep: Callable[[dict[str, Any]], None],
     *,
     offline: bool,
+    skip: Sequence[str] = (),
     curves: tuple[tuple[str, str], ...] = (),
 ) -> dict[str, Any]:
     """Measure all detectors on one problem.
@@ -142,80 +73,72 @@ def compared(
     ----------
     problem:
         What it is about.
-    calibration, verification:
-        Streams under H0 to set the thresholds and to measure the run length; without the latter it is that of the
-        former.
+    null:
+        Streams under H0 to set the thresholds, and others to measure the run length; None measures that of the former.
     scenarios:
         Name, strength, and what gives the streams for a number of quiet chunks.
     sizes:
         How much.
     notes:
         Takes a line on what happens.
+    keep:
+        Takes the result after each scenario.
     offline:
         Install nothing.
+    skip:
+        See `LineUp.of`.
     curves:
         Scenarios whose delays are measured at several run lengths.
     """
+    calibration, verification = null
+    sizes_shown = asdict(sizes) | {"N_R": len(problem.reference), "N": problem.events}
     result: dict[str, Any] = {
         "name": problem.name,
-        "left out": [],
+        "sizes": sizes_shown,
         "detectors": [],
         "scenarios": [],
         "curves": [],
     }
-    result["sizes"] = asdict(sizes) | {"N_R": len(problem.reference), "N": problem.events}
+
+    @cache
+    def of(streams: Streams, *, few: bool) -> Streams:
+        # The same object each time: what was computed for one detector serves the next.
+        return streams.part(sizes.slow) if few else streams
+
     with ExitStack() as stack:
-        detectors, seconds = _detectors(
-            problem, sizes, calibration, stack, result, offline=offline, exact=verification is not None
-        )
-        judged = []
-        slow = {}
-        for detector in detectors:
+        # In streams that are no draws of H0 a threshold may be any.
+        enough = float(np.log(sizes.run_length)) if verification else np.inf
+        line_up = LineUp.of(problem, calibration, enough, stack, offline=offline, skip=skip)
+        result |= {"left out": line_up.left_out, "differences": line_up.differences}
+        judged: list[Judged] = []
+        for detector in line_up.detectors:
             start = time.process_time()
-            few = _is_slow(detector)
-            streams = calibration.part(sizes.slow) if few and verification else calibration
-            # The same object each time: what was computed for one detector serves the next.
-            streams = slow.setdefault(("calibration", few), streams)
-            one = Judged(detector, sizes, streams)
+            few = detector.slow and verification is not None
+            judged.append(Judged(detector, sizes.run_length, of(calibration, few=few)))
+            threshold = judged[-1].threshold
             if isinstance(detector, Kswin):
-                detector.enough = one.threshold
-            judged.append(one)
-            seconds.setdefault(one.name, getattr(detector, "seconds", 0.0))
-            notes(f"{problem.name}: {one.name} at {one.threshold:.4g}, {time.process_time() - start:.0f} s")
+                detector.enough = threshold
+            notes(f"{problem.name}: {detector.name} at {threshold:.4g}, {time.process_time() - start:.0f} s")
         for one in judged:
-            few = _is_slow(one.detector)
-            checked = verification or calibration
-            checked = slow.setdefault(
-                ("verification", few), checked.part(sizes.slow) if few and verification else checked
-            )
-            found = run_length(one.first(checked), checked.length)
-            result["detectors"].append(
-                {
-                    "name": one.name,
-                    "setting": one.detector.setting,
-                    "ours": one.ours,
-                    "run length": asdict(found),
-                }
-                | {"threshold": one.threshold, "seconds per chunk": seconds[one.name]}
-            )
+            few = one.detector.slow and verification is not None
+            checked = of(verification or calibration, few=few)
+            found = {"name": one.name, "setting": one.detector.setting, "ours": one.detector.ours}
+            found |= {"run length": run_length(one.first(checked), checked.length).to_json()}
+            seconds = line_up.seconds.get(one.name, getattr(one.detector, "seconds", 0.0))
+            result["detectors"].append(found | {"threshold": one.threshold, "seconds per chunk": seconds})
         for name, strength, made in scenarios:
             start = time.process_time()
             for quiet in sizes.quiet:
                 streams = made(quiet)
+                found = {"name": name, "strength": strength, "quiet": quiet}
+                before = streams.length - sizes.horizon
                 delays = {
-                    one.name: asdict(
-                        delay(one.first(streams), streams.length - sizes.horizon, streams.length)
-                    )
-                    for one in judged
+                    one.name: asdict(delay(one.first(streams), before, streams.length)) for one in judged
                 }
-                result["scenarios"].append(
-                    {"name": name, "strength": strength, "quiet": quiet, "delays": delays}
-                )
+                result["scenarios"].append(found | {"delays": delays})
                 if (name, strength) in curves:
-                    result["curves"].append(
-                        {"name": name, "strength": strength, "quiet": quiet}
-                        | {"delays": _curves(judged, streams, streams.length - sizes.horizon)}
-                    )
+                    result["curves"].append(found | {"delays": _curves(judged, streams, before)})
+            keep(result)
             notes(f"{problem.name}: {name} {strength}, {time.process_time() - start:.0f} s")
     return result
 
@@ -223,7 +146,7 @@ def compared(
 def _curves(judged: list[Judged], streams: Streams, quiet: int) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for one in judged:
-        if one.by_value and not _is_slow(one.detector):
+        if one.by_value and not one.detector.slow:
             values = one.detector.values(streams)
             found[one.name] = [
                 {"run length": wanted}
@@ -231,81 +154,3 @@ def _curves(judged: list[Judged], streams: Streams, quiet: int) -> dict[str, lis
                 for wanted in CURVE
             ]
     return found
-
-
-def _is_slow(detector: object) -> bool:
-    return isinstance(detector, EDetector | Kswin | Adwin | PageHinkley)
-
-
-def _detectors(
-    problem: Problem,
-    sizes: Sizes,
-    calibration: Streams,
-    stack: ExitStack,
-    result: dict[str, Any],
-    *,
-    offline: bool,
-    exact: bool,
-) -> tuple[list[Any], dict[str, float]]:
-    toys = Toys(problem, calibration.length)
-    widths = problem.widths
-    ours = [
-        Score(toys, widths, windows=False),
-        Score(toys, widths[-1:], windows=False),
-        Score(toys, widths, windows=True),
-    ]
-    evidences = Evidences(problem, widths[-1], enough=float(np.log(sizes.run_length)) if exact else np.inf)
-    ks = ChunkKS(problem)
-    detectors: list[Any] = [*ours, EDetector(evidences, "sr"), EDetector(evidences, "cusum")]
-    seconds = {one.name: _seconds(one, toys, calibration) for one in ours}
-    seconds["dummy"] = 0.0
-    chunks = calibration.events(0)[:TIMED]
-    start = time.process_time()
-    for chunk in chunks:
-        ks.distance(chunk)
-    seconds[ks.name] = (time.process_time() - start) / len(chunks)
-    try:
-        process = stack.enter_context(
-            OtherProcess(environment.python(offline=offline), "benchmarks.detection.alibi_server")
-        )
-        alibi = Alibi.made(problem, process)
-        detectors += alibi.detectors
-        seconds |= alibi.seconds
-        result["differences"] = alibi.differences
-    except environment.UnavailableError as error:
-        result["left out"].append(f"alibi-detect: {error}")
-    try:
-        river = River(
-            stack.enter_context(
-                OtherProcess(environment.river(offline=offline), "benchmarks.detection.river_server")
-            )
-        )
-        detectors += [
-            Adwin(river, problem.events),
-            Kswin(river, len(problem.reference)),
-            *(PageHinkley(river, problem.events, delta) for delta in DELTAS),
-        ]
-    except environment.UnavailableError as error:
-        result["left out"].append(f"river: {error}")
-    return [*detectors, ks, Dummy()], seconds
-
-
-def _seconds(score: Score, toys: Toys, streams: Streams) -> float:
-    """Time what a monitor does for a chunk: features summed, scores, p-values of all sums."""
-    chunks = streams.events(0)[:TIMED]
-    score.values(streams.part(1) if streams.disturbed is None else streams)  # prepares
-    before = (
-        {width: streams.part(1).sums(width) for width in score.widths} if streams.disturbed is None else {}
-    )
-    start = time.process_time()
-    for chunk in chunks:
-        for width in score.widths:
-            toys.problem.sums(width, [chunk])
-    seconds = (time.process_time() - start) / len(chunks)
-    if before:
-        counts = streams.part(1).counts
-        scores = {width: toys.scored[width].scores(before[width], counts) for width in score.widths}
-        start = time.process_time()
-        score.seen(scores, counts)
-        seconds += (time.process_time() - start) / counts.size
-    return seconds

@@ -103,7 +103,7 @@ class Score:
         Whether the sums of the last 1, 2, 4, ... chunks are looked at too.
     """
 
-    ours = True
+    ours, slow = True, False
 
     def __init__(self, toys: Toys, widths: list[str], *, windows: bool) -> None:
         self.windows, self.widths, self._toys = windows, widths, toys

@@ -18,10 +18,18 @@ BEGIN, END = "<!-- measured -->\n", "<!-- end -->\n"
 
 
 def joined(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Put the problems of several runs together, each of which measured some; the first names the machine."""
-    whole = dict(results[0])
-    for name in ("problems", "left out"):
-        whole[name] = [one for result in results for one in result[name]]
+    """Put several runs together, each of which measured some problems or scenarios; the first names the machine."""
+    whole = dict(results[0]) | {
+        "problems": [],
+        "left out": [one for result in results for one in result["left out"]],
+    }
+    for problem in (one for result in results for one in result["problems"]):
+        known = next((one for one in whole["problems"] if one["name"] == problem["name"]), None)
+        if known is None:
+            whole["problems"].append(dict(problem))
+            continue
+        for name in ("scenarios", "curves", "seconds"):
+            known[name] = known[name] + problem[name]
     return whole
 
 
@@ -33,7 +41,7 @@ def main() -> None:
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     PAGE.write_text(f"{before}{BEGIN}{markdown(result)}{END}{after}", encoding="utf-8")
-    MEASURED.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    MEASURED.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     draw(result, PLOT)
 
 

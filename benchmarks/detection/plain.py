@@ -18,7 +18,7 @@ class ChunkKS:
     largest distance in units of its deviation, which p is a function of, is the same.
     """
 
-    ours = False
+    ours = slow = False
     name = "KS per chunk, Bonferroni"
     setting = "scipy's two-sample distance, the whole reference"
 
@@ -67,7 +67,7 @@ class ChunkKS:
 class Dummy:
     """An alarm every so many chunks, whatever the data: what a detector must be better than."""
 
-    ours = False
+    ours = slow = False
     name = "dummy"
     setting = "an alarm every so many chunks"
 

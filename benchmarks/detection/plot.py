@@ -20,6 +20,11 @@ SHOWN: Final = {
 }
 """Colour (Okabe and Ito's), line and marker."""
 
+FEWEST: Final = 8
+"""Streams without a false alarm that a median is shown of."""
+RUN_LENGTHS: Final = (10, 20, 50, 100)
+DELAYS: Final = (1, 2, 5, 10, 20)
+
 
 def draw(result: dict[str, Any], path: Path) -> None:
     """Draw them into a file."""
@@ -50,7 +55,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
 def _panel(place: Any, problem: str, curve: dict[str, Any]) -> None:  # noqa: ANN401 (of a package without types)
     horizon = 0
     for name, (colour, line, marker) in SHOWN.items():
-        points = curve["delays"].get(name, [])
+        points = [point for point in curve["delays"].get(name, []) if point["streams"] >= FEWEST]
         horizon = max([horizon, *(point["horizon"] for point in points)])
         lengths = [point["run length"] for point in points]
         # A median beyond the streams lies at their end, hollow.
@@ -60,10 +65,11 @@ def _panel(place: Any, problem: str, curve: dict[str, Any]) -> None:  # noqa: AN
             face = "white" if point["median"] is None else colour
             place.plot(length, value, marker, color=colour, markerfacecolor=face, markersize=5)
     after = f"after {curve['quiet']} quiet chunks" if curve["quiet"] else "from the first chunk on"
-    place.set_title(f"{problem}: {curve['name']} {curve['strength']}, {after}", fontsize=9.5)
+    place.set_title(f"{problem}: {curve['name']}, strength {curve['strength']}, {after}", fontsize=9.5)
     place.set_xscale("log")
     place.set_yscale("log")
     place.set_ylim(0.85, 1.2 * max(horizon, 2))
     place.set_ylabel("median delay [chunks]")
-    place.xaxis.set_major_formatter("{x:g}")
-    place.yaxis.set_major_formatter("{x:g}")
+    place.set_xticks(RUN_LENGTHS, [f"{one:g}" for one in RUN_LENGTHS])
+    place.set_yticks(DELAYS, [f"{one:g}" for one in DELAYS])
+    place.minorticks_off()

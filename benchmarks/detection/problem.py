@@ -24,7 +24,7 @@ FINE = 1e-8
 PAIRS = 2_000
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Problem:
     """A reference, a pool, and how chunks are made of them.
 
@@ -46,6 +46,8 @@ class Problem:
         M of our model.
     standard:
         Standardises events of the same features.
+    their_centres:
+        Of the features that stand for the kernel of others; 0 for as many as ours.
     quantiles:
         Of the pair distances of the reference: our kernel widths.
     """
@@ -57,6 +59,7 @@ class Problem:
     block: int
     centres: int
     standard: Callable[[NDArray[np.floating]], NDArray[np.float32]]
+    their_centres: int = 0
     quantiles: tuple[float, ...] = (0.25, 0.5, 0.75)
     _bases: dict[str, Basis] = field(default_factory=dict)
     _block_sums: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -87,10 +90,12 @@ class Problem:
             if width == "theirs":
                 # The median heuristic of alibi-detect: half the median of the squared distances is sigma squared.
                 sigma, lambda_ = float(np.median(self.distances)) / 2**0.5, FINE
+                centres = self.their_centres or self.centres
             else:
                 sigma, lambda_ = float(np.quantile(self.distances, float(width))), LAMBDA
+                centres = self.centres
             self._bases[width] = prepare(
-                self.reference, centres=self.centres, lambda_=lambda_, sigma=sigma, seed=0
+                self.reference, centres=centres, lambda_=lambda_, sigma=sigma, seed=0
             )
         return self._bases[width]
 
@@ -117,7 +122,7 @@ class Problem:
         return np.asarray(total @ basis.projection)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Disturbed:
     """Chunks from the change on, of some streams: the same for every detector and every number of chunks before.
 
@@ -141,7 +146,7 @@ class Disturbed:
         return self._sums[width]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Streams:
     """Streams of equal length: chunks under H0, made of blocks of the pool, and then perhaps disturbed ones.
 

@@ -47,7 +47,7 @@ class River:
 class PageHinkley:
     """The sum of deviations from the mean, against its smallest value; both directions."""
 
-    ours = False
+    ours, slow = False, True
 
     def __init__(self, river: River, events: int, delta: float) -> None:
         self._river, self._delta = river, delta
@@ -65,7 +65,7 @@ class PageHinkley:
 class Kswin:
     """The newest chunk against a random part of the window before it, at the end of each chunk."""
 
-    ours = False
+    ours, slow = False, True
 
     def __init__(self, river: River, reference: int) -> None:
         self._river, self._window = river, min(KSWIN_WINDOW, reference // 2)
@@ -89,9 +89,9 @@ class Kswin:
 class Adwin:
     """An adaptive window's halves; its threshold is delta itself, so that each is another run."""
 
-    ours = False
-    lowest, highest = -2.0, 8.0
-    """Of -log10 delta. A delta above 1 is no probability, and only a number in its bound."""
+    ours, slow = False, True
+    lowest, highest, utmost = -2.0, 8.0, 300.0
+    """Of -log10 delta, the second to begin with. A delta above 1 is no probability, and only a number in its bound."""
 
     def __init__(self, river: River, events: int) -> None:
         self._river = river

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -38,6 +38,10 @@ class RunLength:
     low: float
     high: float
     streams: int
+
+    def to_json(self) -> dict[str, float | int | None]:
+        """Give it as plain values; what is infinite is None, for which JSON has a word."""
+        return {name: value if math.isfinite(value) else None for name, value in asdict(self).items()}
 
 
 def run_length(first: NDArray[np.int64], length: int) -> RunLength:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from benchmarks.detection.problem import Disturbed, Problem, Streams
-from benchmarks.detection.sources import DATA, AbsentError
+from benchmarks.detection.sources import DATA, SEED, AbsentError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,15 +37,23 @@ def problem(*, quick: bool) -> Problem:
     run = BEGINNING + (QUIET + DISTURBED) * EVENTS
     parts = [_standardised(rows[start : start + run]) for start in range(0, len(rows) - run + 1, run)]
     events = np.concatenate(parts)
-    events = events[: len(events) // EVENTS * EVENTS]
+    mean, scale = events.mean(axis=0, dtype=np.float64), events.std(axis=0, dtype=np.float64)
+
+    def standard(events: NDArray[np.floating]) -> NDArray[np.float32]:
+        return ((events - mean) / scale).astype(np.float32)
+
+    # In random order, as a part of it must stand for all.
+    reference = np.random.default_rng(SEED).permutation(standard(events))
     return Problem(
         name="SKAB",
-        reference=events,
-        pool=events,
+        reference=reference,
+        pool=reference[: len(reference) // EVENTS * EVENTS],
         events=EVENTS,
         block=EVENTS,
         centres=60 if quick else 500,
-        standard=lambda events: np.asarray(events, dtype=np.float32),
+        # Far rows are near few others: their kernels need centres of their own.
+        their_centres=60 if quick else 2_000,
+        standard=standard,
     )
 
 
@@ -61,7 +69,7 @@ def streams(made: Problem) -> tuple[Streams, dict[str, Streams]]:
             first, last = start - QUIET * EVENTS, start + DISTURBED * EVENTS
             if first < BEGINNING or last > len(rows):
                 continue  # its anomaly begins too early
-            events = _standardised(rows)[first - BEGINNING : last - BEGINNING]
+            events = made.standard(_standardised(rows)[first - BEGINNING : last - BEGINNING])
             found.append(np.split(events, QUIET + DISTURBED))
         quiet += [chunks[:QUIET] for chunks in found]
         groups[name] = _streams(made, found)

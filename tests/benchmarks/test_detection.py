@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from benchmarks import environment
 from benchmarks.detection import __main__ as command
-from benchmarks.detection import alibi, report, skab, sources
+from benchmarks.detection import alibi, page, report, skab, sources
 from benchmarks.detection.evidence import Evidences
 from benchmarks.detection.other import OtherProcess
 from benchmarks.detection.ours import Score, Toys
@@ -83,9 +83,8 @@ def test_a_quick_run_writes_tables_and_says_what_is_left_out(
     monkeypatch.setattr(environment, "river", unavailable)
     monkeypatch.setattr(sources, "DATA", tmp_path)
     into = tmp_path / "results" / "detection.json"
-    monkeypatch.setattr(
-        sys, "argv", ["detection", "--quick", "--offline", "--problems", "expo", "cms", "--into", str(into)]
-    )
+    asked = ["--quick", "--offline", "--problems", "expo", "cms", "--scenarios", "tail", "--into", str(into)]
+    monkeypatch.setattr(sys, "argv", ["detection", *asked])
     command.main()
     result = json.loads(into.read_text(encoding="utf-8"))
     assert result["left out"] == [
@@ -366,12 +365,14 @@ def test_the_smallest_median_is_counted_and_ties_are_told_apart() -> None:
 
 @pytest.mark.skipif(not (skab.DATA / "skab").exists(), reason="the data folder is not there")
 def test_the_files_of_skab_change_where_their_labels_say() -> None:
-    quiet, groups = skab.streams(skab.problem(quick=True))
+    made = skab.problem(quick=True)
+    np.testing.assert_allclose(made.reference.std(axis=0), 1, rtol=1e-4)
+    quiet, groups = skab.streams(made)
     assert sum(one.count for one in groups.values()) == quiet.count
     assert {one.length for one in groups.values()} == {skab.QUIET + skab.DISTURBED}
     rows = skab._table(skab.DATA / "skab" / "valve1" / "0.csv")
     start = int(np.flatnonzero(rows[:, skab.ANOMALY - 1])[0])
-    first = skab._standardised(rows)[start - skab.BEGINNING]
+    first = made.standard(skab._standardised(rows)[start - skab.BEGINNING])
     np.testing.assert_array_equal(groups["valves"].events(0)[skab.QUIET][0], first)
 
 
@@ -383,3 +384,22 @@ def test_the_scenarios_of_real_samples_can_be_drawn(name: str) -> None:
         (chunks,) = scenario.disturbed(made.problem, 1, 2, 0).chunks
         assert all(chunk.shape[1] == 5 and 0 < len(chunk) <= 1.1 * made.problem.events for chunk in chunks)
     assert np.abs(made.problem.pool.mean(axis=0)).max() < 0.1
+
+
+def test_runs_are_put_together_by_problem() -> None:
+    def run(problem: str, scenario: str) -> dict[str, Any]:
+        found = {"name": problem, "scenarios": [scenario], "curves": [], "seconds": 2}
+        return {"machine": scenario, "left out": [f"not {scenario}"], "problems": [found]}
+
+    whole = page.joined([run("p", "a"), run("q", "b"), run("p", "c")])
+    assert [(one["name"], one["scenarios"], one["seconds"]) for one in whole["problems"]] == [
+        ("p", ["a", "c"], 4),
+        ("q", ["b"], 2),
+    ]
+    assert (whole["machine"], whole["left out"]) == ("a", ["not a", "not b", "not c"])
+
+
+def test_the_page_shows_the_measured_tables() -> None:
+    body = json.loads(page.MEASURED.read_text(encoding="utf-8"))
+    assert page.BEGIN + report.markdown(body) + page.END in page.PAGE.read_text(encoding="utf-8")
+    assert not body["quick"]
