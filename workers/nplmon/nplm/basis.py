@@ -180,6 +180,42 @@ class Basis:
             result[rows] = kernel @ self.projection
         return result
 
+    def values(self, x: NDArray[np.floating], coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Evaluate models at the points x, f = sum_j a_j psi_j, all in float64.
+
+        Where the models are fewer than the components, they are projected to the centres first: the work is then that
+        of so many components, and psi itself is never computed.
+
+        Parameters
+        ----------
+        x:
+            Points in feature units, shape (N, d).
+        coefficients:
+            a of each model, shape (K, r).
+
+        Returns
+        -------
+        NDArray[np.float64]
+            f, shape (K, N).
+
+        Examples
+        --------
+        >>> from nplmon.nplm.preparation import prepare
+        >>> events = np.random.default_rng(0).normal(size=(500, 1))
+        >>> basis, a = prepare(events, centres=20), np.array([[1.0, -2.0, 0.5]])
+        >>> padded = np.pad(a, ((0, 0), (0, basis.size - 3)))
+        >>> np.allclose(basis.values(events, padded)[0], basis.features(events)[:, :3] @ a[0], atol=1e-4)
+        True
+        """
+        few = len(coefficients) < self.size
+        projected = self.projection @ coefficients.T if few else self.projection
+        result = np.empty((len(coefficients), len(x)))
+        points = standardise(x, self.mean, self.scale)
+        for rows, kernel in kernel_blocks(points, self.centres, self.sigma):
+            found = kernel @ projected
+            result[:, rows] = found.T if few else coefficients @ found.T
+        return result
+
     def to_bytes(self) -> bytes:
         """Serialise with safetensors; the scalars are in the metadata."""
         arrays = {

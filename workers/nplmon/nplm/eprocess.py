@@ -226,7 +226,11 @@ class EProcess:
         NDArray[np.float64]
             (N,), learned from all of the past.
         """
-        return np.asarray(self._ratio.log_ratio(self.basis.features(x))[0] - self._ratio.log_mean[0])
+        return np.asarray(self._log_ratios(x)[0] - self._ratio.log_mean[0])
+
+    def _log_ratios(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Give log rtil of all memories, float64 (memories, N)."""
+        return self._ratio.log_mixture(self.basis.values(x, self._ratio.coefficients))
 
     @property
     def exposure_ratio(self) -> float:
@@ -270,10 +274,9 @@ class EProcess:
             raise ValueError("an event of the chunk or of the pool is not finite: remove such events")
         if not (math.isfinite(expected) and expected > 0):
             raise ValueError(f"an expected count of {expected}: give a positive one")
-        psi = self.basis.features(points)
         # Which of its events are tested where the pool runs empty must not depend on how the chunk is sorted.
         tested = rng.permutation(len(events))[:used]
-        poisson, two_sample = self._e_values(psi, len(events), tested, expected)
+        poisson, two_sample = self._e_values(points, len(events), tested, expected)
         if coefficients is not None:
             self._ratio.learn(coefficients, expected)
         self.poisson = self.poisson.times(poisson[0], _log_mean(poisson))
@@ -291,11 +294,11 @@ class EProcess:
         )
 
     def _e_values(
-        self, psi: NDArray[np.float32], events: int, tested: NDArray[np.intp], expected: float
+        self, points: NDArray[np.floating], events: int, tested: NDArray[np.intp], expected: float
     ) -> tuple[list[float], list[float]]:
-        """Log of the e-values of a chunk for each memory; psi is at its events, then at those of the pool."""
+        """Log of the e-values of a chunk for each memory; the points are its events, then those of the pool."""
         log_mean = self._ratio.log_mean
-        normalised = self._ratio.log_ratio(psi) - log_mean[:, None]
+        normalised = self._log_ratios(points) - log_mean[:, None]
         poisson = normalised[:, :events].sum(axis=1)
         if self.mode == "rate":
             poisson += events * log_mean - expected * np.expm1(np.minimum(log_mean, LARGEST))

@@ -99,7 +99,15 @@ class PredictableRatio:
 
     def log_ratio(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Evaluate log rtil where psi is `features`, (N, r); float64 (memories, N)."""
-        f = self._models @ features.astype(np.float64).T
+        return self.log_mixture(self._models @ features.astype(np.float64).T)
+
+    @property
+    def coefficients(self) -> NDArray[np.float64]:
+        """The models kept, float64 (K, r); the first is the constant term, with none."""
+        return self._models
+
+    def log_mixture(self, f: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give log rtil where the models of `coefficients` have the values f, (K, N); float64 (memories, N)."""
         shares = self._log_weights - np.logaddexp.reduce(self._log_weights)
         return np.stack([_log_sum(f + share[:, None]) for share in shares.T])
 
