@@ -14,7 +14,8 @@ from nplmon.aggregator.ledger import Page
 from nplmon.aggregator.metrics import KINDS, AggregatorMetrics
 from nplmon.api import create_app
 from nplmon.broker import Backlog, Broker
-from nplmon.broker.messages import EffectSize, HistoryEntry, RateTested, Snapshot, Statistic
+from nplmon.broker.findings import EffectSize
+from nplmon.broker.messages import HistoryEntry, RateTested, Snapshot, Statistic
 from nplmon.settings import Settings
 from nplmon.trainer.metrics import TrainerMetrics
 

@@ -7,7 +7,8 @@ import numpy as np
 from tests.aggregator.samples import a_fit, a_ledger, chunk
 
 from nplmon.aggregator.marginals import ranked
-from nplmon.broker.messages import FeatureRatio, Snapshot
+from nplmon.broker.findings import FeatureRatio
+from nplmon.broker.messages import Snapshot
 
 MOVED = 1.5
 

@@ -11,7 +11,7 @@ from tests.api.bodies import NPY, Push, check_problem, events, npy
 from tests.api.workers import Workers
 
 from nplmon.broker import Broker
-from nplmon.broker.messages import FeatureRatio
+from nplmon.broker.findings import FeatureRatio
 from nplmon.nplm.basis import Basis, basis_keys
 from nplmon.nplm.preparation import prepare
 from nplmon.nplm.ratio import AveragedRatio

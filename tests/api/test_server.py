@@ -23,7 +23,8 @@ from tests.api.workers import Workers
 from nplmon.api.server import masked, serve
 from nplmon.broker import Broker
 from nplmon.broker.embedded import EmbeddedStore
-from nplmon.broker.messages import Alarm, EffectSize
+from nplmon.broker.findings import EffectSize
+from nplmon.broker.messages import Alarm
 from nplmon.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,8 @@ from tests.api.workers import Workers
 
 from nplmon.api.statistics import thinned
 from nplmon.broker import Broker
-from nplmon.broker.messages import EffectSize, HistoryEntry, Statistic, Worker
+from nplmon.broker.findings import EffectSize
+from nplmon.broker.messages import HistoryEntry, Statistic, Worker
 
 pytestmark = pytest.mark.anyio
 

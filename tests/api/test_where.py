@@ -7,7 +7,7 @@ import pytest
 from tests.api.bodies import Push, check_problem
 from tests.api.workers import Workers
 
-from nplmon.broker.messages import AnomalousEvent, FeatureRatio, PairMap
+from nplmon.broker.findings import AnomalousEvent, FeatureRatio, PairMap
 
 pytestmark = pytest.mark.anyio
 

@@ -19,11 +19,9 @@ import uvicorn
 from nplmon.api.app import create_app
 from nplmon.broker import Broker
 from nplmon.broker.embedded import EmbeddedStore
+from nplmon.broker.findings import AnomalousEvent, EffectSize, FeatureRatio
 from nplmon.broker.messages import (
     Alarm,
-    AnomalousEvent,
-    EffectSize,
-    FeatureRatio,
     HistoryEntry,
     Receipt,
     Snapshot,

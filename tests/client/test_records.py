@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from nplmon.broker import messages, toy_messages
-from nplmon.client import records
+from nplmon.client import findings, records
 
 # Of no use outside the service.
 # `Where` has what is in its answer alone.
@@ -44,7 +44,7 @@ NAMES = {"Kernel": "KernelSettings"}
     ],
 )
 def test_a_record_has_the_members_of_its_message(name: str) -> None:
-    record = getattr(records, name)
+    record = getattr(records if hasattr(records, name) else findings, name)
     message = getattr(
         messages if hasattr(messages, NAMES.get(name, name)) else toy_messages, NAMES.get(name, name)
     )

@@ -31,23 +31,20 @@ from nplmon.client.errors import (
     UnknownRun,
     Unreachable,
 )
+from nplmon.client.findings import AnomalousEvent, EffectSize, FeatureRatio, PairMap, Where
 from nplmon.client.records import (
     Alarm,
     AlarmPolicy,
-    AnomalousEvent,
     CalibrationPlan,
     CalibrationStatus,
     ChunkPlace,
     Control,
     Death,
     DensityRatio,
-    EffectSize,
-    FeatureRatio,
     History,
     HistoryEntry,
     Kernel,
     Monitor,
-    PairMap,
     Pool,
     PoolAdded,
     PoolSegment,
@@ -63,7 +60,6 @@ from nplmon.client.records import (
     Tolerance,
     ToleranceState,
     ToyCalibration,
-    Where,
 )
 from nplmon.client.retries import Retries
 

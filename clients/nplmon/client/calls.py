@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from nplmon.client.conversation import Answer, Call
 from nplmon.client.decoding import Json, decode, encode
 from nplmon.client.errors import UnexpectedAnswer
+from nplmon.client.findings import Where
 from nplmon.client.npy import NpyBody
 from nplmon.client.records import (
     AlarmPolicy,
@@ -36,7 +37,6 @@ from nplmon.client.records import (
     Reference,
     Run,
     Status,
-    Where,
 )
 
 R = TypeVar("R")

@@ -10,7 +10,7 @@ import numpy as np
 
 from nplmon.aggregator.overflow import LARGEST_RATIO
 from nplmon.aggregator.part import Applied, Part
-from nplmon.broker.messages import AnomalousEvent
+from nplmon.broker.findings import AnomalousEvent
 from nplmon.nplm.anomalous import Anomalous
 from nplmon.nplm.errors import StateError
 

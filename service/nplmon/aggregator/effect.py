@@ -9,7 +9,7 @@ import msgspec
 from nplmon.aggregator.overflow import told
 from nplmon.aggregator.part import Applied, Part
 from nplmon.aggregator.tolerance import run_effect
-from nplmon.broker.messages import EffectSize
+from nplmon.broker.findings import EffectSize
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,7 @@ import numpy as np
 from nplmon.aggregator.binning import BINS
 from nplmon.aggregator.overflow import told
 from nplmon.aggregator.part import Applied, Part
-from nplmon.broker.messages import FeatureRatio
+from nplmon.broker.findings import FeatureRatio
 from nplmon.nplm.contribution import BinnedFeatures
 from nplmon.nplm.effect import FeatureSums, reference_mean_error
 from nplmon.nplm.errors import StateError

@@ -12,7 +12,7 @@ import numpy as np
 from nplmon.aggregator.binning import BINS
 from nplmon.aggregator.overflow import told
 from nplmon.aggregator.part import Applied, Part
-from nplmon.broker.messages import PairMap
+from nplmon.broker.findings import PairMap
 from nplmon.nplm.errors import StateError
 
 if TYPE_CHECKING:

@@ -7,14 +7,12 @@ from typing import Any, Literal
 import msgspec
 from starlette.responses import Response
 
+from nplmon.broker.findings import AnomalousEvent, FeatureRatio, PairMap
 from nplmon.broker.messages import (
-    AnomalousEvent,
     ChunkState,
     Death,
-    FeatureRatio,
     HistoryEntry,
     Monitor,
-    PairMap,
     PoolSegment,
     Receipt,
     Reference,
