@@ -15,7 +15,12 @@ from nplmon.aggregator.metrics import KINDS, AggregatorMetrics
 from nplmon.api import create_app
 from nplmon.broker import Backlog, Broker
 from nplmon.broker.findings import EffectSize
-from nplmon.broker.messages import HistoryEntry, RateTested, Snapshot, Statistic
+from nplmon.broker.messages import (
+    HistoryEntry,
+    RateTested,
+    Snapshot,
+    Statistic,
+)
 from nplmon.settings import Settings
 from nplmon.trainer.metrics import TrainerMetrics
 
