@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 import numpy as np
 import pytest
@@ -14,11 +16,13 @@ from tests.aggregator.samples import (
     a_ledger,
     a_monitor,
     a_run,
+    admit,
     chunk,
+    fit,
     prepared,
     sample,
-    store_reference,
 )
+from tests.aggregator.work import AtWork
 
 from nplmon.aggregator.ledger import Ledger, Page
 from nplmon.aggregator.metrics import AggregatorMetrics
@@ -28,6 +32,8 @@ from nplmon.broker.messages import Monitor, Reference, TemplateReference, Tolera
 from nplmon.nplm.reference import Reference as Sample
 from nplmon.nplm.templates import Template
 from nplmon.tolerated import templates_of
+
+Start = Callable[..., Awaitable[AtWork]]
 
 SCALE = 1.25
 UP = TemplateReference(name="up", hash="cd34")
@@ -53,8 +59,8 @@ def a_tolerant_ledger(quantiles: tuple[float, ...] = ONE, scale: float = SCALE) 
 
 def scaled(ledger: Ledger, sequence: int, scale: float = SCALE, quantiles: tuple[float, ...] = ONE) -> Page:
     events = (chunk(sequence) * scale).astype(np.float32)
-    fit = a_fit(sequence, events, quantiles)
-    return ledger.apply([fit], {sequence: events.tobytes()}, 5.0)
+    found = a_fit(sequence, events, quantiles)
+    return ledger.apply([found], {sequence: events.tobytes()}, 5.0)
 
 
 @pytest.mark.parametrize("quantiles", [ONE, SEVERAL])
@@ -125,30 +131,33 @@ def test_a_restart_withholds_as_before() -> None:
     assert again.snapshot.tolerance.withheld
 
 
-@pytest.mark.anyio
-async def test_templates_are_made_once_and_kept_in_the_store(broker: Broker) -> None:
-    """In the monitor's features, whatever the order of the template's own."""
-    await store_reference(broker)
-    events = (SCALE * sample(500, 98)).astype(np.float32)
+async def store_template(broker: Broker, events: np.ndarray) -> None:
+    """Put the template into the store, with another feature and in another order."""
+    count = len(events)
     stored = Reference(
         name="up",
         hash=UP.hash,
         features=("z", "y", "x"),
         units=("", "", "GeV"),
-        events=500,
+        events=count,
         weighted=False,
-        sum_weights=500.0,
-        effective_events=500.0,
+        sum_weights=float(count),
+        effective_events=float(count),
         means=(1.0,) * 3,
         standard_deviations=(1.0,) * 3,
         minima=(0.0,) * 3,
         maxima=(9.0,) * 3,
         created_at=1.0,
     )
-    swapped = np.ascontiguousarray(
-        np.column_stack([np.zeros(500), events[:, 1], events[:, 0]]), dtype=np.float32
-    )
-    await broker.references.put(stored, Sample(swapped).to_bytes())
+    columns = np.column_stack([np.zeros(count), events[:, 1], events[:, 0]])
+    await broker.references.put(stored, Sample(np.ascontiguousarray(columns, dtype=np.float32)).to_bytes())
+
+
+@pytest.mark.anyio
+async def test_templates_are_made_once_and_kept_in_the_store(broker: Broker) -> None:
+    """In the monitor's features, whatever the order of the template's own."""
+    events = (SCALE * sample(500, 98)).astype(np.float32)
+    await store_template(broker, events)
     basis = prepared().widths[0].basis
     [[made]] = await templates_of(broker, with_template(), [basis])
     key = f"template-{UP.hash}-{basis.digest}"
@@ -157,3 +166,19 @@ async def test_templates_are_made_once_and_kept_in_the_store(broker: Broker) -> 
     [[again]] = await templates_of(broker, with_template(), [basis])
     assert again.to_bytes() == made.to_bytes()
     assert await templates_of(broker, a_monitor(), [basis]) == [[]]
+
+
+@pytest.mark.anyio
+async def test_an_aggregator_profiles_over_stored_templates(broker: Broker, start: Start) -> None:
+    await store_template(broker, (SCALE * sample(500, 98)).astype(np.float32))
+    await broker.monitors.create(with_template())
+    work = await start()
+    await admit(broker, 1, 2)
+    await fit(broker)
+    await work.applied(2)
+    snapshot = await broker.statistics.snapshot("m", "a")
+    assert snapshot is not None
+    assert snapshot.statistics["t_profiled"].threshold is not None
+    assert snapshot.tolerance is not None
+    assert [one.name for one in snapshot.tolerance.templates] == ["up"]
+    assert work.registry.get_sample_value("nplmon_tolerated_fraction", {"monitor": "m"}) is not None

@@ -198,7 +198,7 @@ def test_what_mixtures_explain_gives_no_more_false_alarms_than_asked_for(
 def test_a_small_template_is_accounted_for():
     """1,500 events stand for the truth: exposure 4.3, where N_eff of the reference would give 0.3.
 
-    With the reference's N_eff in the null half of the runs have p <= 5 %.
+    With the N_eff of the reference in the null a third of the runs have p <= 5 %.
     """
     log_p = p_values("shape", (1.0, 0.0), toys=200, in_template=1_500)
 
