@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nplmon.cli.evidence import evidence_table, exposure_words, is_evidence, pool_words
 from nplmon.cli.output import number, when
+from nplmon.cli.tolerance import tolerance_words
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -134,6 +135,8 @@ def counts(status: Status, now: float) -> list[tuple[str, str]]:
     if snapshot is None:
         return [*fields, ("statistic", "none yet: no chunk is applied")]
     rate = [("rate", rate_words(snapshot.rate))] if snapshot.rate is not None else []
+    tolerance = snapshot.tolerance
+    tolerated = [("tolerated", tolerance_words(tolerance))] if tolerance is not None else []
     return [
         *fields,
         ("events", f"{snapshot.events:,} ({snapshot.expected:,.1f} expected)"),
@@ -141,6 +144,7 @@ def counts(status: Status, now: float) -> list[tuple[str, str]]:
         ("pool", pool_words(snapshot)),
         *rate,
         ("effect size", effect_words(snapshot.effect_size)),
+        *tolerated,
         ("updated", age_words(now - snapshot.updated_at, status.pending)),
         ("alarm", alarm_words(snapshot.alarm)),
     ]
