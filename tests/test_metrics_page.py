@@ -20,6 +20,8 @@ from nplmon.broker.messages import (
     RateTested,
     Snapshot,
     Statistic,
+    TemplateFraction,
+    ToleranceState,
 )
 from nplmon.settings import Settings
 from nplmon.trainer.metrics import TrainerMetrics
@@ -77,6 +79,7 @@ def aggregator(registry: CollectorRegistry) -> None:
         exposure_ratio=0.1,
         pool_left=5,
         statistics=statistics,
+        tolerance=ToleranceState(templates=(TemplateFraction(name="up", fraction=0.2),)),
         rate=RateTested(
             state="exact",
             observed=10,
