@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 from tests.aggregator.samples import EVENTS, HASH, a_ledger, a_monitor, admit, fit, payloads, sample
 from tests.aggregator.work import AtWork
 
@@ -178,14 +179,19 @@ async def test_a_pool_shortened_before_the_monitor_was_there_is_used_from_its_fi
     assert await position(broker) == 1_000 + now.pool_used
 
 
-async def test_past_the_budget_it_is_exported_and_the_approximate_form_is_not(
+async def test_past_the_budget_it_is_exported_and_warned_about_and_the_approximate_form_is_not(
     broker: Broker, monitor: Monitor, start: Start
 ) -> None:
-    work = await start(exposure_budget=EVENTS / 2000 / 2)
-    await admit(broker, 1)
-    await fit(broker)
-    await work.applied(1)
-    assert work.value("nplmon_reference_exposure_budget_ratio", monitor="m") == pytest.approx(2)
+    await fill(broker, sample(10, 77))
+    with capture_logs() as logs:
+        work = await start(exposure_budget=EVENTS / 2000 / 2)
+        for sequence in (1, 2):
+            await admit(broker, sequence)
+            await fit(broker)
+            await work.applied(sequence)
+    warned = [line["event"] for line in logs if line["log_level"] == "warning"]
+    assert warned == ["exposure budget used up", "pool empty"]  # once each
+    assert work.value("nplmon_reference_exposure_budget_ratio", monitor="m") == pytest.approx(4)
     assert work.value("nplmon_test_statistic", monitor="m", kind="log_e_poisson") is None
     assert (await snapshot(broker)).statistics["log_e_poisson"].state == "invalid"
     assert work.value("nplmon_test_statistic", monitor="m", kind="t_score") is not None

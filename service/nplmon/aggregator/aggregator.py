@@ -65,6 +65,8 @@ class Aggregator:
         self._cursors: dict[str, str] = {}
         self._shown: dict[str, tuple[str, int]] = {}
         """Run and epoch whose statistics are exported, by monitor."""
+        self._warned: set[tuple[str, str, int, str]] = set()
+        """What was warned about in the log: monitor, run, epoch, what; once each."""
 
     @property
     def monitors(self) -> int:
@@ -140,6 +142,7 @@ class Aggregator:
         for key in [key for key in self._ledgers if key[0] == monitor]:
             del self._ledgers[key]
         self._calibrating.drop(monitor)
+        self._warned = {one for one in self._warned if one[0] != monitor}
         self._hide(monitor)
 
     def _show(self, snapshot: Snapshot) -> None:
@@ -251,11 +254,27 @@ class Aggregator:
         self._metrics.count(monitor, page)
         if live:
             self._show(page.snapshot)
+        self._warn(page.snapshot)
         for entry in page.history:
             if entry.alarm != level:
                 level = entry.alarm
                 log.warning("alarm", monitor=monitor, run=run.name, level=level, chunk=entry.chunk)
         return len(page.history)
+
+    def _warn(self, snapshot: Snapshot) -> None:
+        """Log once in a run what a shifter must act on: a budget used up, a pool run empty."""
+        run = snapshot.monitor, snapshot.run, snapshot.run_epoch
+        for what, true, remedy in (
+            (
+                "exposure budget used up",
+                snapshot.exposure_ratio > snapshot.exposure_budget,
+                "use a larger reference",
+            ),
+            ("pool empty", snapshot.pool_left == 0, "refill it: nplmon pool add, or nplmon pool feed"),
+        ):
+            if true and (*run, what) not in self._warned:
+                self._warned.add((*run, what))
+                log.warning(what, monitor=snapshot.monitor, run=snapshot.run, remedy=remedy)
 
     async def _ledger(self, monitor: str, run: Run, fence: int) -> Ledger:
         """Give the run's ledger, read from what is saved where it is not in memory.
