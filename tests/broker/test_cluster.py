@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 from tests.broker.samples import a_fit, a_monitor, a_reference, admit, keys_of, lease, save
+from tests.broker.test_calibrations import an_order, completed, take
 
 from nplmon.broker import Broker
 from nplmon.broker.embedded import server_binary
@@ -45,6 +46,18 @@ def cluster(tmp_path: Path) -> Iterator[str]:
     server.wait(10.0)
 
 
+async def calibrated(broker: Broker) -> None:
+    """Go the road of a calibration by toys, once to its failure and once to its end."""
+    await broker.calibrations.begin(an_order(toys=2))
+    failing = await take(broker)
+    assert failing is not None
+    assert await broker.toys.hand_back("t1", failing, "boom", 1) == "failed"
+    assert (await completed(broker, toys=2)).state == "complete"
+    await broker.calibrations.cancel("muons")
+    await completed(broker, toys=3)
+    await broker.toys.leave("t1", ["muons"])
+
+
 @pytest.mark.anyio
 async def test_the_road_of_a_chunk_needs_one_slot_at_a_time(cluster: str) -> None:
     broker = Broker.connect(cluster)
@@ -75,7 +88,9 @@ async def test_the_road_of_a_chunk_needs_one_slot_at_a_time(cluster: str) -> Non
     await broker.leases.leave("t1", ["muons"])
     await broker.runs.reset("muons", "7")
     await broker.runs.close("muons", "7")
+    await calibrated(broker)
     await broker.monitors.change(a_monitor(epoch=2), statistical=True)
+    assert (await broker.calibrations.get("muons")).state == "void"
     await broker.monitors.delete("muons")
     assert await keys_of(broker) == []
     assert await broker.monitors.names() == ["electrons"]

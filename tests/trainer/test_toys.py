@@ -6,14 +6,16 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.aggregator.samples import HASH, KERNEL, admit, fits_on, sample
+from tests.aggregator.samples import HASH, KERNEL, a_monitor, admit, fits_on, sample, store_reference
 from tests.trainer.work import AtWork
 
 from nplmon.broker import Broker
+from nplmon.broker.embedded import EmbeddedStore
 from nplmon.broker.messages import Monitor
 from nplmon.broker.toy_messages import CalibrationOrder, CalibrationPlan, ToyCalibration
 from nplmon.nplm.toy_plan import Trajectories
@@ -302,3 +304,37 @@ async def test_cancelled_toys_end_within_a_renewal(
     monkeypatch.setattr(Replaying, "run", REAL_RUN)
     await begin(broker)
     await all_toys(broker, work, 12)
+
+
+async def test_a_store_that_is_away_for_a_while(tmp_path: Path, start: Start, small_batches: None) -> None:
+    """A restart of the store in the middle of a batch costs nothing: the result waits for it."""
+    store = EmbeddedStore(tmp_path / "store")
+    store.start()
+    broker = Broker.connect(store.url)
+    await store_reference(broker)
+    await broker.monitors.create(a_monitor())
+    begun, go_on = threading.Event(), threading.Event()
+
+    def stuck(self: Replaying, *arguments: Any) -> bytes:
+        begun.set()
+        go_on.wait(20)
+        return REAL_RUN(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Replaying, "run", stuck)
+        work = AtWork("t1", store.url, tmp_path, {"lease_seconds": 1.0, "deliveries_limit": 1})
+        try:
+            await begin(broker)
+            await asyncio.to_thread(begun.wait, 20)
+            await asyncio.to_thread(store.stop)
+            go_on.set()
+            await asyncio.sleep(0.5)
+            await asyncio.to_thread(store.start)
+            found = await all_toys(broker, work, 12)
+            assert found.numbers.tolist() == list(range(12))
+            assert work.value("nplmon_toy_batches_processed_total", monitor="m", outcome="failed") == 0
+        finally:
+            go_on.set()
+            await work.stop()
+            await broker.close()
+            store.stop()

@@ -90,6 +90,7 @@ class Replaying:
 
     def run(self, first: int, count: int, pause: Callable[[], None]) -> bytes:
         """Replay some toys; `pause` is called now and then, and may wait, or raise to end it."""
+        pause()  # a chunk may have come since these toys were taken
         trajectories = replay(
             self.models,
             self.pool,
