@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from tests.aggregator.samples import a_death, a_fit, a_ledger, payloads
 
 from nplmon.aggregator.metrics import AggregatorMetrics
-from nplmon.broker.messages import Alarm, Snapshot, Statistic
+from nplmon.broker.messages import Alarm, RateTested, Snapshot, Statistic
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,34 @@ def test_what_is_invalid_or_missing_is_not_shown_any_more(
             assert registry.get_sample_value(name, {"monitor": "m", "kind": kind}) is None
     value = registry.get_sample_value("nplmon_test_statistic", {"monitor": "m", "kind": "t_score"})
     assert value == snapshot.statistics["t_score"].value
+
+
+def test_an_overflow_is_a_metric_and_takes_the_effect_size_away(
+    metrics: AggregatorMetrics, registry: CollectorRegistry, snapshot: Snapshot
+) -> None:
+    metrics.show(snapshot)
+    assert registry.get_sample_value("nplmon_density_ratio_overflow", {"monitor": "m"}) == 0
+    assert snapshot.effect_size is not None
+    over = msgspec.structs.replace(snapshot.effect_size, value=None, excess=None)
+    metrics.show(msgspec.structs.replace(snapshot, effect_size=over))
+    assert registry.get_sample_value("nplmon_density_ratio_overflow", {"monitor": "m"}) == 1
+    assert registry.get_sample_value("nplmon_effect_size_ratio", {"monitor": "m"}) is None
+
+
+def test_an_unknown_rate_is_a_metric_and_has_no_number(
+    metrics: AggregatorMetrics, registry: CollectorRegistry, snapshot: Snapshot
+) -> None:
+    """What was shown before must go: a p-value of the past would look like one of now."""
+    known = RateTested(state="exact", observed=9, expected=8.0, p=0.7, z=0.3, p_threshold=0.001)
+    metrics.show(msgspec.structs.replace(snapshot, rate=known))
+    assert registry.get_sample_value("nplmon_rate_p_value", {"monitor": "m"}) == 0.7
+    assert registry.get_sample_value("nplmon_rate_unknown", {"monitor": "m"}) == 0
+    metrics.show(msgspec.structs.replace(snapshot, rate=RateTested(state="unknown")))
+    assert registry.get_sample_value("nplmon_rate_unknown", {"monitor": "m"}) == 1
+    for name in ("p_value", "significance", "alarm_p_value", "observed_events", "expected_events"):
+        assert registry.get_sample_value(f"nplmon_rate_{name}", {"monitor": "m"}) is None
+    # The alarm that was raised before stays.
+    assert registry.get_sample_value("nplmon_rate_alarm_level", {"monitor": "m"}) == 0
 
 
 @pytest.mark.parametrize(("level", "number"), [("ok", 0), ("warning", 1), ("alarm", 2)])
