@@ -166,8 +166,9 @@ async def test_a_changed_monitor_makes_it_void(client: httpx.AsyncClient, monito
         ({"chunks": 10}, "chunks", "fewer chunks"),
         ({"events": 200}, "events", "/pool"),
         ({"source": "fixed-reference"}, "source", "disjoint"),
-        ({"toys": 1_000_000, "chunks": 4, "statistics": ["t_agg", "t_score"] * 2}, "toys", None),
-        ({"toys": 1_000_000, "chunks": 2, "events": 1, "statistics": ["t_agg", "t_ref"]}, "toys", None),
+        ({"toys": 200_001}, "toys", "Ask for fewer"),
+        ({"toys": 200_000, "chunks": 4, "statistics": ["t_agg", "t_score"] * 2}, "toys", None),
+        ({"toys": 200_000, "chunks": 2, "events": 1, "statistics": ["t_agg", "t_ref"]}, "toys", None),
     ],
 )
 async def test_what_cannot_be_made_is_refused_with_its_remedy(
@@ -178,7 +179,7 @@ async def test_what_cannot_be_made_is_refused_with_its_remedy(
     remedy: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nplmon.api.calibration_request.RESULT_LIMIT", 30_000_000)
+    monkeypatch.setattr("nplmon.api.calibration_request.RESULT_LIMIT", 10_000_000)
     problem = check_problem(await ask(client, **ASKED | members), 422, "calibration", field)
     if remedy is not None:
         assert remedy in problem["remedy"]

@@ -106,6 +106,17 @@ async def test_any_number_of_toys_is_divided(
     assert (len(done), now.batches, now.toys_done) == (batches, batches, toys)
 
 
+async def test_batches_are_not_so_many_that_the_store_stands_still(broker: Broker, monitor: Monitor) -> None:
+    await broker.calibrations.begin(an_order(toys=100_000))
+    first = await take(broker)
+    assert first is not None
+    assert await finish(broker, first, size=1) == "finished"
+    assert (await broker.calibrations.get("muons")).batches == 20_001
+    second = await take(broker)
+    assert second is not None
+    assert (second.first, second.count) == (1, 5)
+
+
 async def test_asked_for_again_it_is_the_same_one(broker: Broker, monitor: Monitor) -> None:
     await broker.calibrations.begin(an_order())
     await run_all(broker)

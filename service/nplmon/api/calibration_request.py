@@ -25,6 +25,8 @@ SPLIT = 1 / 3
 """Largest part of the reference that is split off where there is no pool."""
 POOL_LIMIT = 2_000_000
 """Events of the pool that are used."""
+TOYS_LIMIT = 200_000
+"""An expected run length of 20,000 chunks."""
 RESULT_LIMIT = 400_000_000
 """Bytes of all toys' results, which the store keeps until they are reduced."""
 
@@ -34,7 +36,7 @@ Statistics = Annotated[list[ToyKind], Field(min_length=1, max_length=5)]
 class CalibrationRequest(Strict):
     """A calibration by toys; what is absent is as in the monitor's present calibration, or follows from its policy."""
 
-    toys: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    toys: Annotated[int, Field(ge=1)] | None = None
     chunks: Annotated[int, Field(ge=1, le=10_000)] | None = None
     events: Annotated[float, Field(ge=1, le=1e8, allow_inf_nan=False)] | None = None
     source: Literal["disjoint", "fixed-reference"] | None = None
@@ -93,15 +95,7 @@ def plan_of(
         # Also where the pool has grown meanwhile: that is no reason to begin anew.
         if all(value == getattr(asked, name) for name, value in _members(present.plan).items()):
             return present.plan, present.note
-    toys = toys_needed(run_length) if asked.toys is None else asked.toys
-    if toys < toys_needed(run_length):
-        raise _refused(
-            f"{toys} toys are too few for an expected run length of {run_length:g} chunks: thresholds need "
-            f"{toys_needed(run_length)}.",
-            "toys",
-            toys,
-            f"Ask for at least {toys_needed(run_length)}, or give the monitor a shorter run length.",
-        )
+    toys = _toys(asked.toys, run_length)
     events = asked.events
     if events is None:
         if snapshot is None or not snapshot.chunks or not snapshot.expected:
@@ -157,6 +151,27 @@ def plan_of(
         pool_events=available if pool.hash else needed,
     )
     return plan, note
+
+
+def _toys(asked: int | None, run_length: float) -> int:
+    needed = toys_needed(run_length)
+    toys = needed if asked is None else asked
+    if toys < needed:
+        raise _refused(
+            f"{toys} toys are too few for an expected run length of {run_length:g} chunks: thresholds need "
+            f"{needed}.",
+            "toys",
+            toys,
+            f"Ask for at least {needed}, or give the monitor a shorter run length.",
+        )
+    if toys > TOYS_LIMIT:
+        raise _refused(
+            f"{toys} toys are more than the {TOYS_LIMIT} that are allowed.",
+            "toys",
+            toys,
+            "Ask for fewer, or give the monitor a shorter run length.",
+        )
+    return toys
 
 
 def _members(plan: CalibrationPlan) -> dict[str, object]:

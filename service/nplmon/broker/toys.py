@@ -147,9 +147,11 @@ redis.call('HSET', batches, batch, result)
 redis.call('HINCRBY', calibration, 'toys_done', count)
 redis.call('HINCRBY', calibration, 'batches_done', 1)
 if tonumber(batch) == 0 then
-  local wanted = tonumber(redis.call('HGET', calibration, 'toys'))
-  redis.call('HSET', calibration, 'size', size, 'seconds', seconds,
-    'batches', string.format('%d', 1 + math.ceil((wanted - 1) / tonumber(size))))
+  local others = tonumber(redis.call('HGET', calibration, 'toys')) - 1
+  -- More would hold up the store while they are queued.
+  local each = math.max(tonumber(size), math.ceil(others / 20000))
+  redis.call('HSET', calibration, 'size', string.format('%d', each), 'seconds', seconds,
+    'batches', string.format('%d', 1 + math.ceil(others / each)))
   queue_missing(calibration, toys, batches, generation)
 end
 local at = redis.call('HMGET', calibration, 'batches', 'batches_done')
@@ -173,6 +175,8 @@ def finish(
     result: bytes,
 ) -> bytes:
     """Store the result of a batch and end its entry; after the first toy, queue all the others in batches of `size`.
+
+    Batches are larger where there would be more than 20,000.
 
     Invariant: one result per batch and generation, written by the consumer that holds the entry; the numbers of toys
     and batches done are those of the results stored.
