@@ -79,13 +79,20 @@ def test_the_first_look_is_at_p_of_one_over_ert(run_length: float) -> None:
 
 
 def test_looks_that_are_nearly_the_same_are_one() -> None:
-    """300 looks at an exposure that grows by 1e-6 each see nothing new: no run crosses in them, nor is due to later."""
-    many, few = Survivors(ERT), Survivors(ERT)
+    """300 looks at an exposure that grows by 1e-6 each see nothing new: no run crosses in them.
+
+    At the next look of its own ten chunks' crossings are due, whose share of the survivors is that of ten hazards, and
+    not the 300 chunks', which would be most of them.
+    """
+    many, ten, one = Survivors(ERT), Survivors(ERT), Survivors(ERT)
     first = many.look(0.01)
-    assert few.look(0.01) == first
+    assert first == ten.look(0.01) == one.look(0.01)
     for k in range(300):
         assert many.look(0.01 / (1 + 1e-6 * k)) == first
-    assert many.look(0.005) == few.look(0.005)
+    for k in range(9):
+        ten.look(0.01 / (1 + 1e-6 * k))
+    assert many.look(0.005) == pytest.approx(ten.look(0.005))
+    assert many.log_p > one.look(0.005) + np.log(5)
 
 
 def test_it_goes_on_from_what_was_saved() -> None:

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 STEP: Final = 0.02
 """Between the points of |Z|; also the smallest move of Z, in its deviations, that counts as a look of its own: from
-about 2,500 equal chunks on, several make one, and false alarms are rarer than asked for."""
+about 2,500 equal chunks on, several make one."""
+MOST_DUE: Final = 10
+"""Chunks whose false alarms one look makes up for. With more of them to a look, false alarms are rarer than asked for:
+an alarm at one look for all that were due in hundreds of chunks would be at any p."""
 REACH: Final = 6.5
 """|Z| beyond it has a probability of 8e-11."""
 LONGEST: Final = 1e8
@@ -64,6 +67,8 @@ class Survivors:
         self._density = np.zeros_like(_Z)
         self._variance = np.inf
         self._threshold = np.inf
+        self._due = 0
+        """Chunks since the last look of its own."""
 
     @property
     def log_p(self) -> float:
@@ -87,6 +92,7 @@ class Survivors:
             raise ValueError(
                 f"a variance of {variance:.3g} after {self._variance:.3g}: it is positive and falls"
             )
+        self._due = min(self._due + 1, MOST_DUE)
         if np.isinf(self._variance):
             density = np.exp(-(_Z**2) / 2)
         else:
@@ -104,8 +110,9 @@ class Survivors:
         return self.log_p
 
     def _cross(self, mass: NDArray[np.float64]) -> None:
-        """Let the share 1 / ERT with the largest |Z| cross, and go on with the others."""
-        share = 1 / self.run_length
+        """Let the share that is due with the largest |Z| cross, and go on with the others."""
+        share = 1 - (1 - 1 / self.run_length) ** self._due
+        self._due = 0
         beyond = np.cumsum(mass[::-1])[::-1]
         last = max(int(np.searchsorted(-beyond, -share, side="right")) - 1, 0)
         above = beyond[last + 1] if last + 1 < len(mass) else 0.0
@@ -117,7 +124,7 @@ class Survivors:
 
     def to_array(self) -> NDArray[np.float64]:
         """Give all that the next threshold depends on, beside the run length."""
-        return np.concatenate([[self._variance, self._threshold], self._density])
+        return np.concatenate([[self._variance, self._threshold, self._due], self._density])
 
     def restore(self, saved: NDArray[np.float64]) -> None:
         """Continue from what `to_array` gave.
@@ -127,9 +134,9 @@ class Survivors:
         StateError
             If it has another size.
         """
-        if saved.shape != (2 + len(_Z),):
+        if saved.shape != (3 + len(_Z),):
             raise StateError(
                 f"an array of shape {saved.shape} is no distribution of {len(_Z)} points: reset the run"
             )
         self._variance, self._threshold = float(saved[0]), float(saved[1])
-        self._density = saved[2:].copy()
+        self._due, self._density = int(saved[2]), saved[3:].copy()
