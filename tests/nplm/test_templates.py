@@ -55,7 +55,7 @@ def random_problem(seed: int, templates: int) -> tuple[Tolerance, RunScore, Arra
     return Tolerance(basis=basis, mode="shape", templates=found), run, shifts
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32), templates=st.integers(1, 5))
 def test_the_minimum_is_that_of_a_general_minimiser(seed: int, templates: int):
     """Never above what COBYLA finds from three starts, nor above 200 mixtures drawn at random; and it is a mixture."""

@@ -15,7 +15,8 @@ and no larger than its value at the truth, which has the null of t_score at most
 
 - the scores' covariance is the mixture's, no longer the reference's: :math:`\kappa_\theta = 1 + \sum_m \theta_m
   (\kappa_m - 1)` with the largest ratio :math:`\kappa_m \ge 1`, template to reference, of the null's mean, its
-  deviation and its largest weight. Of a mixture none of the three is larger than the mean of its parts';
+  deviation and its largest weight, in mode "shape" with moments about the reference's mean: of a mixture none of the
+  three is then larger than the mean of its parts';
 - the templates are samples too: with :math:`\hat\delta` the error of the mixture's mean is a convex combination of the
   samples' errors, and no larger than that of the smallest sample, which stands for N_eff. This holds as well where
   templates are made from the reference's own events.
@@ -273,7 +274,10 @@ class Tolerance:
         self, root: NDArray[np.float64], second: NDArray[np.float64], mean: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Mean, deviation and largest weight of t for events of these moments, but for common factors."""
-        covariance = second - np.outer(mean, mean) if self.mode == "shape" else second
+        covariance = second
+        if self.mode == "shape":
+            cross = np.outer(mean, self.basis.mean_feature)
+            covariance = second - cross - cross.T + np.outer(self.basis.mean_feature, self.basis.mean_feature)
         form = root[:, None] * covariance * root
         last = len(form) - 1
         largest = linalg.eigvalsh(form, subset_by_index=[last, last])[0]
