@@ -41,7 +41,9 @@ def push(
     features: Features = None,
     exposure: Annotated[
         float | None,
-        typer.Option("--exposure", help="Exposure of each chunk; needed by a monitor of mode rate."),
+        typer.Option(
+            "--exposure", help="Exposure of each chunk; needed where the rate is compared or tested."
+        ),
     ] = None,
     drop_rest: Annotated[
         bool,

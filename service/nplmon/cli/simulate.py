@@ -60,7 +60,9 @@ def simulate(
     ] = False,
     exposure: Annotated[
         float | None,
-        typer.Option("--exposure", help="Exposure of each chunk; needed by a monitor of mode rate."),
+        typer.Option(
+            "--exposure", help="Exposure of each chunk; needed where the rate is compared or tested."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
