@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from tests.aggregator.samples import a_monitor, store_reference
+from tests.aggregator.samples import a_monitor, closed_form, store_reference
 from tests.aggregator.work import AtWork
 
-from nplmon.aggregator import aggregator
+from nplmon.aggregator import aggregator, threshold_store
 from nplmon.broker import Broker
 from nplmon.broker.embedded import EmbeddedStore
 from nplmon.broker.messages import Monitor
@@ -41,6 +41,7 @@ async def start(
     """Give a function that starts an aggregator of this name with these settings; all are stopped afterwards."""
     monkeypatch.setattr(aggregator, "BLOCK_SECONDS", 0.02)
     monkeypatch.setattr(aggregator, "STORE_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(threshold_store.thresholds, "closed_form", closed_form)
     started: list[AtWork] = []
 
     async def begin(name: str = "a1", **settings: object) -> AtWork:

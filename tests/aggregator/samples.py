@@ -11,11 +11,25 @@ import msgspec
 import numpy as np
 import safetensors.numpy
 
+from nplmon.aggregator import thresholds
+from nplmon.aggregator.judge import Judge
 from nplmon.aggregator.ledger import Ledger
 from nplmon.broker import Broker
-from nplmon.broker.messages import Death, Fit, KernelSettings, Monitor, Receipt, Reference, Run, WidthFit
+from nplmon.broker.messages import (
+    Death,
+    Fit,
+    KernelSettings,
+    Mode,
+    Monitor,
+    Receipt,
+    Reference,
+    Run,
+    WidthFit,
+    run_lengths,
+)
 from nplmon.nplm import reference as nplm_reference
 from nplmon.nplm.basis import Basis, basis_keys
+from nplmon.nplm.calibration import Calibration
 from nplmon.nplm.kernel import KernelModel
 from nplmon.nplm.kernel_fit import KernelFit
 from nplmon.nplm.preparation import prepare
@@ -161,6 +175,27 @@ def payloads(sequences: Iterable[int]) -> dict[int, bytes]:
     return {sequence: chunk(sequence).tobytes() for sequence in sequences}
 
 
+_COMPUTED: dict[str, Calibration] = {}
+_COMPUTE = thresholds.closed_form
+
+
+def closed_form(one: Prepared, mode: Mode, expected: float, lengths: tuple[float, float]) -> Calibration:
+    """Compute a calibration once for all tests of this process."""
+    name = thresholds.name_of(one, mode, expected, lengths)
+    if name not in _COMPUTED:
+        _COMPUTED[name] = _COMPUTE(one, mode, expected, lengths)
+    return _COMPUTED[name]
+
+
+def calibration(
+    mode: Mode = "shape",
+    lengths: tuple[float, float] = (1000.0, 100.0),
+    quantiles: tuple[float, ...] = ONE,
+) -> Calibration:
+    """Give the calibration in closed form of a monitor for its usual chunks."""
+    return closed_form(prepared(quantiles), mode, thresholds.typical(EVENTS), lengths)
+
+
 def a_ledger(
     monitor: Monitor | None = None,
     event_cap: int = 10_000,
@@ -168,13 +203,16 @@ def a_ledger(
     quantiles: tuple[float, ...] = ONE,
 ) -> Ledger:
     """Give the ledger of the run, with nothing in it."""
-    return Ledger(
-        monitor or a_monitor(),
+    settings = monitor or a_monitor()
+    ledger = Ledger(
+        settings,
         a_run(),
         prepared(quantiles),
         event_cap=event_cap,
         exposure_budget=exposure_budget,
     )
+    ledger.judge = Judge(closed=calibration(settings.mode, run_lengths(settings), quantiles))
+    return ledger
 
 
 async def store_reference(broker: Broker) -> None:

@@ -369,7 +369,7 @@ async def test_an_alarm_is_logged_once(broker: Broker, start: Start, monkeypatch
     """Also where each page holds one chunk."""
     warnings: list[dict[str, Any]] = []
     monkeypatch.setattr(aggregator.log, "warning", lambda event, **more: warnings.append(more | {"e": event}))
-    policy = AlarmPolicy(false_alarm_probability=1e-6, warning_probability=0.2)
+    policy = AlarmPolicy(expected_run_length=50, warning_run_length=5)
     await broker.monitors.create(a_monitor(alarm=policy))
     work = await start()
     for sequence in range(1, 7):

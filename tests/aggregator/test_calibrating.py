@@ -54,8 +54,12 @@ async def test_when_all_toys_are_there_they_are_reduced(
     await state_is(broker, work, "complete")
     found = await following.current(monitor)
     assert found is not None
-    assert found.to_bytes() == expected().to_bytes()
-    assert await following.current(monitor) is found, "read once"
+    toys, events = found
+    assert toys.to_bytes() == expected().to_bytes()
+    assert events == ORDER.plan.events
+    again = await following.current(monitor)
+    assert again is not None
+    assert again[0] is toys, "read once"
     assert (await broker.calibrations.get("m")).disagreement == ""
     assert await broker.connection.ask("EXISTS", "nplmon:{m}:calibration:batches") == 0
 
@@ -224,7 +228,7 @@ async def test_a_changed_monitor_has_none(broker: Broker, monitor: Monitor, star
     await state_is(broker, work, "complete")
     found = await following.current(changed)
     assert found is not None
-    assert found.key == "k2"
+    assert found[0].key == "k2"
 
 
 def test_results_of_other_toys_are_refused() -> None:

@@ -17,6 +17,7 @@ from tests.aggregator.samples import (
     a_monitor,
     a_receipt,
     basis,
+    calibration,
     chunk,
     fitted,
     payloads,
@@ -116,7 +117,7 @@ def test_past_the_cap_t_agg_is_frozen_and_t_score_goes_on() -> None:
     before, after = pages[5], pages[6]  # five and six chunks, one of seven is dead
     assert before.projection is None
     assert before.snapshot.ratio_form == "mixture"
-    assert before.snapshot.statistics["t_agg"].threshold is None
+    assert before.snapshot.statistics["t_agg"].threshold is not None
     assert before.snapshot.statistics["t_score"].threshold is not None
     frozen = after.snapshot.statistics["t_agg"]
     assert (frozen.state, frozen.sequence) == ("frozen", 6)
@@ -164,11 +165,11 @@ def test_a_first_chunk_over_the_cap_freezes_t_agg_without_a_value() -> None:
 
 def test_an_alarm_fires_in_order_and_stays() -> None:
     """Chunks of another distribution, then good ones: first a warning, then the alarm, and then it stays."""
-    policy = AlarmPolicy(false_alarm_probability=1e-9, warning_probability=0.01)
+    policy = AlarmPolicy(expected_run_length=5_000, warning_run_length=5)
     ledger = a_ledger(a_monitor(alarm=policy))
     levels = []
     for i in range(1, 13):
-        events = (chunk(i) * (1.25 if i <= 6 else 1.0)).astype(np.float32)
+        events = (chunk(i) * (1.15 if i <= 6 else 1.0)).astype(np.float32)
         page = ledger.apply([a_fit(i, events)], {i: events.tobytes()}, float(i))
         levels.append(page.snapshot.alarm.level)
         assert page.history[-1].alarm == levels[-1]
@@ -183,13 +184,54 @@ def test_an_alarm_fires_in_order_and_stays() -> None:
 
 
 def test_alarm_and_threshold_belong_together() -> None:
-    """At the threshold p is what is spent at this chunk: alpha / (n (n + 1))."""
-    ledger = a_ledger(a_monitor(alarm=AlarmPolicy(false_alarm_probability=0.02, warning_probability=0.2)))
+    """Every statistic carries the value that has the p of its thresholds; t_score decides."""
+    policy = AlarmPolicy(expected_run_length=50, warning_run_length=5)
+    ledger, found = a_ledger(a_monitor(alarm=policy)), calibration("shape", (50, 5))
     for n in (1, 2, 3):
-        one = apply(ledger, a_fit(n)).snapshot.statistics["t_score"]
-        assert one.value is not None
-        assert (one.value >= one.threshold) == (one.p <= 0.02 / (n * (n + 1)))
-        assert one.warning_threshold < one.threshold
+        snapshot = apply(ledger, a_fit(n)).snapshot
+        assert snapshot.deciding == "t_score"
+        assert snapshot.calibration is not None
+        assert (snapshot.calibration.source, snapshot.calibration.run_length) == ("closed form", 50)
+        for kind, one in snapshot.statistics.items():
+            if not kind.startswith("t_"):
+                continue
+            assert one.value is not None
+            assert (one.value >= one.threshold) == (one.p <= np.exp(found.alarm(kind, n)))
+            assert (one.value >= one.warning_threshold) == (one.p <= np.exp(found.warning(kind, n)))
+            assert one.warning_threshold < one.threshold
+    alone = snapshot.statistics["t_chunk"]
+    assert alone.threshold is not None
+    null = ledger._widths.runs[0].statistics()["t_chunk"].null
+    assert null.tail(alone.threshold) == pytest.approx(1 / 50)
+
+
+def test_beside_a_test_of_the_rate_the_shape_has_twice_the_run_length() -> None:
+    """Hazards add: shape and rate together have the run length that was asked for."""
+    policy = AlarmPolicy(expected_run_length=25, warning_run_length=5)
+    ledger = a_ledger(a_monitor(alarm=policy, rate=float(EVENTS)))
+    fit = msgspec.structs.replace(a_fit(1), receipt=a_receipt(1, exposure=1.0))
+    used = apply(ledger, fit).snapshot.calibration
+    assert used is not None
+    assert (used.run_length, used.warning_run_length) == (50, 10)
+
+
+def test_a_run_that_nothing_judges_is_refused() -> None:
+    """A chunk that is entered without thresholds would be one that no alarm can come from."""
+    ledger = a_ledger()
+    ledger.judge = None
+    assert apply(ledger, a_death(1)).snapshot.deciding is None
+    with pytest.raises(ValueError, match="nothing to be judged by"):
+        apply(ledger, a_fit(2))
+
+
+def test_the_first_chunk_chooses_the_thresholds() -> None:
+    ledger = a_ledger()
+    assert ledger.first_expected([a_death(1)]) is None
+    assert ledger.first_expected([a_death(1), a_fit(2), a_fit(3, chunk(3)[:50])]) == EVENTS
+    saved = SavedState.from_bytes(apply(ledger, a_death(1), a_fit(2)).state)
+    other = a_ledger()
+    other.restore(saved, payloads([2]))
+    assert other.first_expected([a_fit(3, chunk(3)[:50])]) == EVENTS
 
 
 def violent(sequence: int) -> Fit:

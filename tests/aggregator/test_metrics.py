@@ -42,8 +42,8 @@ def test_a_statistic_comes_with_its_null_and_thresholds(
     }.items():
         assert value is not None
         assert registry.get_sample_value(name, {"monitor": "m", "kind": "t_score"}) == value
-    # No threshold where no alarm is decided.
-    assert registry.get_sample_value("nplmon_alarm_threshold", {"monitor": "m", "kind": "t_sum"}) is None
+    total = snapshot.statistics["t_sum"].threshold
+    assert registry.get_sample_value("nplmon_alarm_threshold", {"monitor": "m", "kind": "t_sum"}) == total
 
 
 def test_what_is_invalid_or_missing_is_not_shown_any_more(

@@ -42,5 +42,5 @@ def test_a_state_cut_off_is_refused(stored: bytes, length: int) -> None:
 def test_another_version_is_refused(stored: bytes) -> None:
     fields = msgspec.msgpack.decode(stored[32:])
     body = msgspec.msgpack.encode(fields | {"version": 9})
-    with pytest.raises(StateUnreadableError, match="version 9, not 3"):
+    with pytest.raises(StateUnreadableError, match="version 9, not 4"):
         SavedState.from_bytes(hashlib.sha256(body).digest() + body)

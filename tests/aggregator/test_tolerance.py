@@ -17,6 +17,7 @@ from tests.aggregator.samples import (
     a_monitor,
     a_run,
     admit,
+    calibration,
     chunk,
     fit,
     prepared,
@@ -24,6 +25,7 @@ from tests.aggregator.samples import (
 )
 from tests.aggregator.work import AtWork
 
+from nplmon.aggregator.judge import Judge
 from nplmon.aggregator.ledger import Ledger, Page
 from nplmon.aggregator.metrics import AggregatorMetrics
 from nplmon.aggregator.state import SavedState
@@ -47,7 +49,7 @@ def a_tolerant_ledger(quantiles: tuple[float, ...] = ONE, scale: float = SCALE) 
     """Give a ledger to which another scale is a template."""
     up = Sample((scale * sample(4_000, 99)).astype(np.float32))
     one = prepared(quantiles)
-    return Ledger(
+    ledger = Ledger(
         with_template(),
         a_run(),
         one,
@@ -55,6 +57,8 @@ def a_tolerant_ledger(quantiles: tuple[float, ...] = ONE, scale: float = SCALE) 
         exposure_budget=0.5,
         templates=[[Template.of(width.basis, up)] for width in one.widths],
     )
+    ledger.judge = Judge(closed=calibration("shape", quantiles=quantiles))
+    return ledger
 
 
 def scaled(ledger: Ledger, sequence: int, scale: float = SCALE, quantiles: tuple[float, ...] = ONE) -> Page:
@@ -76,7 +80,7 @@ def test_what_a_template_explains_raises_no_alarm(quantiles: tuple[float, ...]) 
     assert found["t_profiled"].p is not None
     assert found["t_profiled"].p > 0.05 > found["t_score"].p
     assert found["t_profiled"].threshold is not None
-    assert found["t_score"].threshold is None
+    assert page.snapshot.deciding == "t_profiled"
     state = page.snapshot.tolerance
     assert state is not None
     assert [one.name for one in state.templates] == ["up"]

@@ -47,7 +47,7 @@ class AtWork:
         await asyncio.wait([self._task])
         await self.broker.close()
 
-    async def until(self, true: Callable[[], Awaitable[object]], what: str, seconds: float = 10) -> None:
+    async def until(self, true: Callable[[], Awaitable[object]], what: str, seconds: float = 60) -> None:
         """Wait for something to become true; fail if it does not, or if the loop ends."""
         deadline = time.monotonic() + seconds
         while not await true():

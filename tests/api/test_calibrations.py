@@ -21,7 +21,7 @@ ASKED = {"toys": 30, "events": 20}
 
 @pytest.fixture(autouse=True)
 def short_run_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibrations, "RUN_LENGTHS", (3.0, 2.0))
+    monkeypatch.setattr(calibrations, "alarm_run_lengths", lambda monitor: (3.0, 2.0))
 
 
 async def ask(client: httpx.AsyncClient, **members: Any) -> httpx.Response:

@@ -47,8 +47,13 @@ async def test_defaults(client: httpx.AsyncClient, reference: dict[str, Any]) ->
             "sigma_quantiles": [0.25, 0.5, 0.75],
             "seed": 0,
         },
-        "alarm": {"false_alarm_probability": 0.01, "warning_probability": 0.1},
         "tolerance": {"effect_size": None, "templates": []},
+        "alarm": {
+            "expected_run_length": 1000.0,
+            "warning_run_length": 100.0,
+            "statistic": "t_score",
+            "false_alarm_probability": 0.01,
+        },
         "description": "",
     }
 
@@ -59,7 +64,12 @@ async def test_everything_can_be_chosen(client: httpx.AsyncClient, reference: di
         "mode": "rate",
         "rate": 1500.0,
         "kernel": {"centres": 10, "lambda": 1e-4, "sigmas": [2.5], "sigma_quantiles": [0.5], "seed": 3},
-        "alarm": {"false_alarm_probability": 0.001, "warning_probability": 0.001},
+        "alarm": {
+            "expected_run_length": 200.0,
+            "warning_run_length": 200.0,
+            "statistic": "t_score",
+            "false_alarm_probability": 0.001,
+        },
         "description": "muons",
     }
     monitor = (await create(client, **chosen)).json()
@@ -126,14 +136,19 @@ async def test_kernel_widths_are_sorted_and_the_last_word_counts(
         ({"kernel": {"seed": -1}}, "settings", "kernel.seed"),
         ({"kernel": {"width": 1}}, "settings", "kernel.width"),
         ({"alarm": {"false_alarm_probability": 0}}, "settings", "alarm.false_alarm_probability"),
-        ({"alarm": {"warning_probability": 1}}, "settings", "alarm.warning_probability"),
-        ({"alarm": {"warning_probability": 0.001}}, "settings", None),
         ({"tolerance": {"effect_size": 0}}, "settings", "tolerance.effect_size"),
         ({"tolerance": {"effect_size": "1"}}, "settings", "tolerance.effect_size"),
         ({"tolerance": {"templates": "up"}}, "settings", "tolerance.templates"),
         ({"tolerance": {"templates": ["a b"]}}, "settings", "tolerance.templates.0"),
         ({"tolerance": {"templates": [f"t{i}" for i in range(9)]}}, "settings", "tolerance.templates"),
         ({"tolerance": {"templates": ["sm"]}}, "settings", "tolerance.templates"),
+        ({"alarm": {"warning_probability": 0.1}}, "settings", "alarm.warning_probability"),
+        ({"alarm": {"warning_run_length": 1.9}}, "settings", "alarm.warning_run_length"),
+        ({"alarm": {"warning_run_length": 1001}}, "settings", "alarm.warning_run_length"),
+        ({"alarm": {"expected_run_length": 99}}, "settings", "alarm.warning_run_length"),
+        ({"alarm": {"expected_run_length": 100_001}}, "settings", "alarm.expected_run_length"),
+        ({"alarm": {"expected_run_length": "1000"}}, "settings", "alarm.expected_run_length"),
+        ({"alarm": {"statistic": "t_ref"}}, "settings", "alarm.statistic"),
         ({"description": "x" * 2001}, "settings", "description"),
         ({"epoch": 3}, "settings", "epoch"),
     ],
@@ -182,7 +197,7 @@ async def test_unknown_reference_and_existing_monitor(
 async def test_change_begins_an_epoch(
     client: httpx.AsyncClient, monitor: dict[str, Any], broker: Broker
 ) -> None:
-    answer = await change(client, kernel={"lambda": 1e-4}, alarm={"warning_probability": 0.05})
+    answer = await change(client, kernel={"lambda": 1e-4}, alarm={"warning_run_length": 50.0})
     assert answer.status_code == 200
     changed = answer.json()
     assert changed["changed_at"] > monitor["changed_at"]
@@ -190,7 +205,7 @@ async def test_change_begins_an_epoch(
         **monitor,
         "epoch": 2,
         "kernel": {**monitor["kernel"], "lambda": 1e-4},
-        "alarm": {"false_alarm_probability": 0.01, "warning_probability": 0.05},
+        "alarm": {**monitor["alarm"], "warning_run_length": 50.0},
         "changed_at": changed["changed_at"],
     }
     assert (await broker.monitors.at("m", 1)).kernel.lambda_ == 1e-5
@@ -201,8 +216,8 @@ async def test_change_is_checked_against_what_stays(
     client: httpx.AsyncClient, monitor: dict[str, Any]
 ) -> None:
     check_problem(await change(client, mode="rate"), 422, "settings", "rate")
-    check_problem(await change(client, alarm={"warning_probability": 0.001}), 422, "settings")
-    check_problem(await change(client, alarm={"false_alarm_probability": 0.5}), 422, "settings")
+    check_problem(await change(client, alarm={"warning_run_length": 2000}), 422, "settings")
+    check_problem(await change(client, alarm={"expected_run_length": 50}), 422, "settings")
     check_problem(await change(client, features=["phi"]), 422, "features", "features")
     check_problem(await change(client, name="q"), 422, "settings", "name")
     check_problem(await change(client, reference="bsm"), 404, "unknown-reference", "reference")

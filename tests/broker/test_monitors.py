@@ -5,7 +5,16 @@ import asyncio
 import pytest
 from tests.broker.samples import a_fit, a_monitor, admit, fitted, keys_of, lease, save
 
-from nplmon.broker import Broker, EpochMoved, MonitorExists, RunsOpen, UnknownMonitor, monitors
+from nplmon.broker import (
+    Broker,
+    EpochMoved,
+    MonitorExists,
+    MonitorOutdated,
+    RunsOpen,
+    UnknownMonitor,
+    monitors,
+)
+from nplmon.broker.encoding import to_json
 from nplmon.broker.keys import MonitorKeys
 from nplmon.broker.messages import Monitor
 
@@ -43,6 +52,25 @@ async def test_unknown_monitors(broker: Broker, monitor: Monitor) -> None:
             await call
     with pytest.raises(UnknownMonitor):
         await broker.monitors.change(a_monitor("none"), statistical=False)
+
+
+async def test_a_monitor_of_an_earlier_version_is_told_and_can_be_deleted(
+    broker: Broker, monitor: Monitor
+) -> None:
+    """Its alarm was set by a probability: what that would be in chunks nobody said. Others are listed without it."""
+    old = to_json(a_monitor("old")).replace(b'"expected_run_length":1000.0', b'"warning_probability":0.1')
+    assert b"warning_probability" in old
+    await broker.monitors.create(a_monitor("old"))
+    for key in (MonitorKeys("old").monitor, MonitorKeys("old").at(1)):
+        await broker.connection.ask("SET", key, old)
+    for call in (broker.monitors.get("old"), broker.monitors.at("old", 1)):
+        with pytest.raises(
+            MonitorOutdated, match=r"'old' was stored by an earlier version .*warning_probability"
+        ):
+            await call
+    assert await broker.monitors.all() == [monitor]
+    await broker.monitors.delete("old")
+    assert await keys_of(broker, "old") == []
 
 
 async def test_a_statistical_change_begins_an_epoch(broker: Broker, monitor: Monitor) -> None:

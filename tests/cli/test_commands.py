@@ -49,7 +49,8 @@ def test_monitors_are_created_listed_shown_and_deleted(nplmon: Nplmon, client: C
             "--sigma-quantile",
             "0.8",
         ),
-        *("--seed", "7", "--false-alarm-probability", "0.001", "--warning-probability", "0.05"),
+        *("--seed", "7", "--expected-run-length", "500", "--warning-run-length", "50"),
+        *("--alarm-statistic", "t_score", "--false-alarm-probability", "0.001"),
         *("--description", "everything set", "--json"),
     )
     assert ended.code == 0, ended.err
@@ -61,10 +62,17 @@ def test_monitors_are_created_listed_shown_and_deleted(nplmon: Nplmon, client: C
         "sigma_quantiles": [0.8],
         "seed": 7,
     }
-    assert said["alarm"] == {"false_alarm_probability": 0.001, "warning_probability": 0.05}
+    assert said["alarm"] == {
+        "expected_run_length": 500.0,
+        "warning_run_length": 50.0,
+        "statistic": "t_score",
+        "false_alarm_probability": 0.001,
+    }
     assert (said["mode"], said["rate"], said["features"]) == ("rate", 12.5, ["eta"])
     assert said["description"] == "everything set"
-    assert "40 centres, lambda 1e-05, sigma 0.5, 1.5" in nplmon("monitor", "show", "all").out
+    shown = nplmon("monitor", "show", "all").out
+    assert "40 centres, lambda 1e-05, sigma 0.5, 1.5" in shown
+    assert "by t_score, a false one every 500 chunks" in shown
     listed = nplmon("monitor", "list").out
     assert "all" in listed
     assert monitor in listed

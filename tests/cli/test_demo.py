@@ -19,7 +19,7 @@ from nplmon.demo import Report, real_stream, simulated_stream
 from nplmon.demo.stream import Stream
 
 DATA = Path(os.environ.get("NPLMON_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-RULE = "t_score = 40 >= 30 at chunk N: p = 1e-05 <= 0.01 / (N x N + 1)"
+RULE = "t_score = 40 >= 30 at chunk N: p = 1e-05 <= 0.0012, a false alarm every 1000 chunks (closed form)"
 KEYS = {
     "chunks_accepted",
     "chunks_applied",

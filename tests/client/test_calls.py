@@ -74,12 +74,12 @@ def test_a_monitor_is_made_changed_and_deleted(client: Client) -> None:
         mode="rate",
         rate=100.0,
         kernel=Kernel(centres=50, sigmas=(2.0, 0.5)),
-        alarm={"false_alarm_probability": 0.001},
+        alarm={"expected_run_length": 500.0},
         description="a test",
     )
     assert made.features == ("eta",)
     assert (made.mode, made.rate, made.kernel.centres, made.kernel.sigmas) == ("rate", 100.0, 50, (0.5, 2.0))
-    assert made.alarm.false_alarm_probability == 0.001
+    assert (made.alarm.expected_run_length, made.alarm.warning_run_length) == (500.0, 100.0)
     assert client.monitor("settings") == made
     assert made in client.monitors()
     changed = client.change_monitor("settings", kernel={"lambda": 1e-4}, description="changed")

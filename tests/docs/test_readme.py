@@ -145,6 +145,7 @@ def test_the_client_sees_the_anomaly(said: dict[str, str]) -> None:
     assert all(not line.endswith(" alarm") for line in lines[:5])
     assert lines[-1].endswith(" alarm")
     assert rule.startswith("t_score = ")
+    assert rule.endswith("a false alarm every 1000 chunks (closed form)")
 
 
 def test_every_number_that_is_explained_is_shown(said: dict[str, str]) -> None:

@@ -73,10 +73,13 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class AlarmPolicy:
-    """When a run raises a warning or an alarm: probabilities of a false one in a whole run."""
+    """When a run raises a warning or an alarm: expected chunks between false ones, and the statistic that decides."""
 
+    expected_run_length: float = 1000.0
+    warning_run_length: float = 100.0
+    statistic: str = "t_score"
     false_alarm_probability: float = 0.01
-    warning_probability: float = 0.1
+    """alpha of the line log(1 / alpha) of log E."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +229,21 @@ class ToleranceState:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CalibrationUsed:
+    """What p and thresholds of t_score are from at the present chunk; run lengths in chunks."""
+
+    source: str
+    run_length: float
+    warning_run_length: float
+    key: str
+    toys: int = 0
+    chunks: int = 0
+    p_resolution: float | None = None
+    disagreement: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """All that is known of a run now; `features` is empty in a stream of snapshots."""
 
@@ -251,6 +269,8 @@ class Snapshot:
     """Place in `sigmas` of the kernel width that wins; effect size and ratio are its own."""
     rate: RateTested | None = None
     tolerance: ToleranceState | None = None
+    deciding: str | None = None
+    calibration: CalibrationUsed | None = None
     alarm: Alarm = field(default_factory=Alarm)
     features: tuple[FeatureRatio, ...] = ()
     ratio_form: str = "mixture"

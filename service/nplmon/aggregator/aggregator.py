@@ -10,8 +10,10 @@ import structlog
 
 from nplmon.aggregator.calibrating import Calibrating
 from nplmon.aggregator.evidence import Fresh
+from nplmon.aggregator.judge import Judge
 from nplmon.aggregator.ledger import Ledger
 from nplmon.aggregator.state import SavedState
+from nplmon.aggregator.threshold_store import ThresholdStore
 from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonitor, UnknownRun
 from nplmon.broker.messages import Fit
 from nplmon.nplm.errors import StateError
@@ -59,6 +61,7 @@ class Aggregator:
         self._prepared = prepared
         self._settings = settings
         self._metrics = metrics
+        self._thresholds = ThresholdStore(broker)
         self._calibrating = Calibrating(broker, name, metrics.calibration)
         self._fences: dict[str, int] = {}
         self._ledgers: dict[tuple[str, str], Ledger] = {}
@@ -222,6 +225,11 @@ class Aggregator:
         if not results:
             return 0
         ledger = await self._ledger(monitor, run, fence)
+        first = ledger.first_expected(results)
+        if ledger.judge is None and first is not None:
+            ledger.judge = await self._judge(ledger, first)
+            if ledger.judge is None:
+                return 0  # it is being computed; the results stay where they are until then
         wanted = [result.receipt.sequence for result in results if isinstance(result, Fit)]
         payloads = await self._payloads(monitor, run.name, wanted)
         if lost := [sequence for sequence in wanted if sequence not in payloads]:
@@ -324,6 +332,24 @@ class Aggregator:
         left = pool.first + pool.events - begin
         events = await pool_events(self._broker, settings, pool, begin, min(count, left))
         return Fresh(events=events, left=left, pooled=bool(pool.segments)), position, begin
+
+    async def _judge(self, ledger: Ledger, first: float) -> Judge | None:
+        """Give what a run is judged by, None while it is computed; a run keeps the toys that it began with."""
+        closed = await self._thresholds.get(ledger.monitor, ledger.prepared, first)
+        if closed is None:
+            return None
+        if ledger.began_with == "":
+            return Judge(closed=closed, reason=await self._calibrating.reason(ledger.monitor, later=True))
+        found = await self._calibrating.current(ledger.monitor)
+        if found is None:
+            reason = await self._calibrating.reason(ledger.monitor, later=False)
+            if ledger.began_with:
+                reason = "the toys that the run began with are gone"
+            return Judge(closed=closed, reason=reason)
+        toys, events = found
+        if ledger.began_with and toys.key != ledger.began_with:
+            return Judge(closed=closed, reason="the toys that the run began with were replaced by others")
+        return Judge(closed=closed, toys=toys, events=events)
 
     async def _payloads(self, monitor: str, run: str, sequences: list[int]) -> dict[int, bytes]:
         found = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from nplmon.broker.messages import Alarm
@@ -9,29 +10,17 @@ from nplmon.broker.messages import Alarm
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nplmon.broker.messages import AlarmLevel, AlarmPolicy, Statistic
+    from nplmon.aggregator.judge import Ruling
+    from nplmon.broker.messages import AlarmLevel, Statistic
 
 LEVELS: Final[dict[AlarmLevel, int]] = {"ok": 0, "warning": 1, "alarm": 2}
-
-
-def spent(probability: float, chunk: int) -> float:
-    """Give the share of a run's false-alarm probability that is spent at chunk n: alpha / (n (n + 1)).
-
-    The shares of all chunks sum to alpha, so that a run of any length, looked at after every chunk, alarms falsely
-    with at most that probability (union bound), as far as the null of each chunk is right.
-
-    Examples
-    --------
-    >>> round(sum(spent(0.01, n) for n in range(1, 10_000)), 5)
-    0.01
-    """
-    return probability / (chunk * (chunk + 1))
 
 
 def next_alarm(
     present: Alarm,
     statistic: Statistic,
-    policy: AlarmPolicy,
+    ruling: Ruling | None,
+    run_lengths: tuple[float, float],
     *,
     number: int,
     chunk: str,
@@ -45,8 +34,10 @@ def next_alarm(
         The alarm so far.
     statistic:
         The statistic that decides, after this chunk, with its thresholds.
-    policy:
-        The monitor's policy.
+    ruling:
+        What its p and thresholds are from; None for an e-detector, whose thresholds are the run lengths.
+    run_lengths:
+        Expected chunks between false alarms and between false warnings by this statistic.
     number:
         n, the number of chunks in the statistic.
     chunk:
@@ -54,27 +45,31 @@ def next_alarm(
     at:
         Time of this chunk's application, Unix seconds.
     """
-    if statistic.value is None or statistic.threshold is None or statistic.warning_threshold is None:
+    value = statistic.value
+    if value is None:
         return present
-    reached: AlarmLevel
-    if statistic.value >= statistic.threshold:
-        reached, limit, alpha = "alarm", statistic.threshold, policy.false_alarm_probability
-    elif statistic.value >= statistic.warning_threshold:
-        reached, limit, alpha = "warning", statistic.warning_threshold, policy.warning_probability
+    level: AlarmLevel
+    if statistic.threshold is not None and value >= statistic.threshold:
+        level, limit, i = "alarm", statistic.threshold, 0
+    elif statistic.warning_threshold is not None and value >= statistic.warning_threshold:
+        level, limit, i = "warning", statistic.warning_threshold, 1
     else:
         return present
-    if present.level in {"alarm", reached}:
+    if LEVELS[level] <= LEVELS[present.level]:
         return present
+    length = run_lengths[i]
+    if ruling is None:
+        why = f"at most one false {level} in {length:g} chunks (e-detector, {statistic.state})"
+    else:
+        p = math.exp(ruling.p(ruling.limits[i]).log_p)
+        why = f"p = {statistic.p:.2g} <= {p:.2g}, a false {level} every {length:g} chunks ({ruling.source})"
     return Alarm(
-        level=reached,
+        level=level,
         kind=statistic.kind,
         chunk=chunk,
         sequence=statistic.sequence,
         since=at,
-        rule=(
-            f"{statistic.kind} = {statistic.value:.4g} >= {limit:.4g} at chunk {number}: "
-            f"p = {statistic.p:.2g} <= {alpha:g} / ({number} x {number + 1})"
-        ),
+        rule=f"{statistic.kind} = {value:.4g} >= {limit:.4g} at chunk {number}: {why}",
     )
 
 

@@ -54,8 +54,11 @@ class Calibrating:
         if done and (present is None or present.done()):
             self._reducing[monitor] = asyncio.create_task(self._reduce(calibration, fence))
 
-    async def current(self, monitor: Monitor) -> Calibration | None:
-        """Give the complete calibration of a monitor at its epoch, None without one: the closed form holds."""
+    async def current(self, monitor: Monitor) -> tuple[Calibration, float] | None:
+        """Give the complete calibration of a monitor at its epoch, and the expected count of its toys' chunks.
+
+        Without one it is None: the closed form holds.
+        """
         try:
             now = await self._broker.calibrations.get(monitor.name)
         except (NoCalibration, UnknownMonitor):
@@ -64,13 +67,34 @@ class Calibrating:
             return None
         known = self._read.get(monitor.name)
         if known is not None and known[:2] == (now.key, now.generation):
-            return known[2]
+            return known[2], now.plan.events
         stored = await self._broker.calibrations.current(monitor)
         if stored is None:
             return None
         read = await asyncio.to_thread(Calibration.from_bytes, stored.body)
         self._read[monitor.name] = (stored.calibration.key, stored.calibration.generation, read)
-        return read
+        return read, stored.calibration.plan.events
+
+    async def reason(self, monitor: Monitor, *, later: bool) -> str:
+        """Say why a run is not judged by toys, "" where nobody asked for any.
+
+        Parameters
+        ----------
+        monitor:
+            The monitor at the run's epoch.
+        later:
+            Whether the run began without toys, so that a complete calibration is for those that follow.
+        """
+        try:
+            now = await self._broker.calibrations.get(monitor.name)
+        except (NoCalibration, UnknownMonitor):
+            return ""
+        if now.state == "complete" and now.monitor_epoch == monitor.epoch:
+            return "the toys were not complete when the run began" if later else ""
+        if now.state == "running":
+            return f"{now.toys_done:,} of {now.plan.toys:,} toys are done"
+        why = f": {now.reason}" if now.reason else ""
+        return f"the calibration by toys is {now.state}{why}"
 
     def drop(self, monitor: str) -> None:
         """Leave a monitor that is deleted, or held by another aggregator now."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from nplmon.aggregator.part import Applied, Part
 from nplmon.aggregator.statistic import LARGEST_LOG_P, SMALLEST_LOG_P
-from nplmon.broker.messages import Statistic
+from nplmon.broker.messages import Statistic, run_lengths
 from nplmon.nplm.joint_eprocess import JointEProcess
 from nplmon.nplm.null import significance
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 EXACT: tuple[StatisticKind, ...] = ("log_e", "log_sr", "log_cusum")
 APPROXIMATE: tuple[StatisticKind, ...] = ("log_e_poisson", "log_sr_poisson", "log_cusum_poisson")
 
-RUN_LENGTH, WARNING_RUN_LENGTH = 1000.0, 100.0
-"""Mean run lengths under H0 of the lines of the e-detectors, in chunks."""
 REFILL = "nplmon pool add {reference} FILE, or PUT /v1/references/{reference}/pool"
 
 
@@ -178,12 +176,12 @@ class EvidencePart(Part):
     ) -> dict[StatisticKind, Statistic]:
         """Give log E with its p-value, log S and log M, each with its lines."""
         e, sr, cusum = kinds
-        policy = self._monitor.alarm
+        run_length, warning_run_length = run_lengths(self._monitor)
         values = {e: evidence.log_e, sr: evidence.log_sr, cusum: evidence.log_cusum}
         lines = {
-            e: (1 / policy.false_alarm_probability, 1 / policy.warning_probability),
-            sr: (RUN_LENGTH, WARNING_RUN_LENGTH),
-            cusum: (RUN_LENGTH, WARNING_RUN_LENGTH),
+            e: (1 / self._monitor.alarm.false_alarm_probability, None),
+            sr: (run_length, warning_run_length),
+            cusum: (run_length, warning_run_length),
         }
         found = {}
         for kind, value in values.items():
@@ -200,7 +198,7 @@ class EvidencePart(Part):
                 p=None if log_p is None else math.exp(max(log_p, SMALLEST_LOG_P)),
                 z=None if log_p is None else significance(min(log_p, LARGEST_LOG_P)),
                 threshold=math.log(threshold),
-                warning_threshold=math.log(warning),
+                warning_threshold=None if warning is None else math.log(warning),
                 sequence=self._sequence,
                 note=note,
             )

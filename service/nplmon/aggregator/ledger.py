@@ -29,6 +29,7 @@ from nplmon.broker.messages import (
     Snapshot,
     Statistic,
     expected_events,
+    run_lengths,
     tests_rate,
 )
 from nplmon.nplm.errors import StateError
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nplmon.broker.messages import Monitor, Run
-    from nplmon.nplm.aggregation import Kind
+    from nplmon.aggregator.judge import Judge, Ruling
+    from nplmon.broker.messages import Monitor, Run, StatisticKind
     from nplmon.nplm.templates import Template
     from nplmon.prepared import Prepared
 
@@ -51,10 +52,21 @@ LARGEST_LOG_RATIO = 500.0
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
-    """What is said of a run now: all statistics, the kind that decides on the alarm, and the width that wins in it."""
+    """What is said of a run now.
+
+    Attributes
+    ----------
+    statistics:
+        All, by kind.
+    decides, ruling:
+        The kind that decides on the alarm, and what it is judged by; None for an e-detector.
+    winner:
+        The width that wins in it, or in t_score beside an e-detector.
+    """
 
     statistics: dict[str, Statistic]
-    decides: Kind
+    decides: StatisticKind
+    ruling: Ruling | None
     winner: int
 
 
@@ -101,7 +113,8 @@ class Ledger:
         exposure_budget: float,
         templates: Sequence[Sequence[Template]] = (),
     ) -> None:
-        self._monitor = monitor
+        self.monitor = monitor
+        self.prepared = prepared
         self._exposure_budget = exposure_budget
         binning = Binning(prepared.reference)
         self._widths = Widths(prepared, monitor.mode, event_cap, templates)
@@ -125,6 +138,24 @@ class Ledger:
         self._kept_until = 0
         """The last chunk in the exact t_agg."""
         self._alarm = Alarm()
+        self._first_expected = 0.0
+        self.judge: Judge | None = None
+        """Gives p and thresholds; needed from the first chunk on that is not dead, see `first_expected`."""
+        self.began_with: str | None = None
+        """Key of the toys that a restored run began with, "" for none; None for a run that begins."""
+
+    def first_expected(self, results: list[Fit | Death]) -> float | None:
+        """Give lam of the run's first chunk, which may be among the results to come; None while all are dead."""
+        if self._first_expected:
+            return self._first_expected
+        first = next((result for result in results if isinstance(result, Fit)), None)
+        return None if first is None else expected_events(self.monitor, first.receipt)
+
+    @property
+    def _judged_by(self) -> Judge:
+        if self.judge is None:
+            raise ValueError(f"run {self.name!r} has nothing to be judged by: choose it for its first chunk")
+        return self.judge
 
     @property
     def alarm(self) -> Alarm:
@@ -133,7 +164,7 @@ class Ledger:
 
     def events(self, payload: bytes) -> NDArray[np.float32]:
         """Give the events (N, d) of a stored chunk."""
-        return np.frombuffer(payload, dtype="<f4").reshape(-1, len(self._monitor.features))
+        return np.frombuffer(payload, dtype="<f4").reshape(-1, len(self.monitor.features))
 
     def restore(self, saved: SavedState, payloads: Mapping[int, bytes]) -> None:
         """Continue from a saved state.
@@ -151,7 +182,7 @@ class Ledger:
             If the state belongs to other settings or its events are gone. The ledger is then as it was.
         """
         found = (saved.reference_hash, saved.monitor_epoch)
-        wanted = (self._monitor.reference_hash, self._monitor.epoch)
+        wanted = (self.monitor.reference_hash, self.monitor.epoch)
         if found != wanted:
             raise StateError(
                 f"the state of run {self.name!r} was saved for (reference, monitor epoch) {found}, "
@@ -173,6 +204,8 @@ class Ledger:
                 part.restore(saved.parts[part.name])
         self.sequence, self._dead, self._alarm = saved.sequence, saved.dead, saved.alarm
         self._kept, self._kept_until = list(saved.kept), saved.kept_until
+        self._first_expected = saved.first_expected
+        self.began_with = saved.toys if saved.first_expected else None
 
     def asked(self, results: list[Fit | Death]) -> int:
         """Give the number of pool events that these results ask for: for the exact e-process."""
@@ -198,7 +231,7 @@ class Ledger:
         fresh:
             Unused events of the pool, as many as `asked`, or all that there are; None where there is no pool.
         """
-        self._evidence.supply(fresh or Fresh.none(len(self._monitor.features)))
+        self._evidence.supply(fresh or Fresh.none(len(self.monitor.features)))
         history: list[HistoryEntry] = []
         drop_payloads: list[int] = []
         drop_fits: list[int] = []
@@ -214,7 +247,8 @@ class Ledger:
                 history.append(self._death_entry(result, at))
                 continue
             events = self.events(payloads[receipt.sequence])
-            expected = expected_events(self._monitor, receipt)
+            expected = expected_events(self.monitor, receipt)
+            self._first_expected = self._first_expected or expected
             self._widths.apply(result, expected, events)
             for part in self._parts:
                 part.add(Applied(fit=result, events=events, expected=expected, at=at))
@@ -230,7 +264,8 @@ class Ledger:
             risen = next_alarm(
                 self._alarm,
                 found.statistics[found.decides],
-                self._monitor.alarm,
+                found.ruling,
+                run_lengths(self.monitor),
                 number=self._widths.chunks,
                 chunk=receipt.chunk,
                 at=at,
@@ -255,6 +290,10 @@ class Ledger:
     def _reported(self) -> Reported:
         joint = self._widths.statistics()
         decides = deciding(joint)
+        size = self._widths.expected / self._widths.chunks
+        rulings = {
+            kind: self._judged_by.rule(kind, one.statistic.chunks, size) for kind, one in joint.items()
+        }
         exposure = self._widths.exposure_ratio
         dominated = (
             f"exposure {exposure:.2g} is past the budget of {self._exposure_budget:g}: the reference's own error "
@@ -275,7 +314,7 @@ class Ledger:
                 one,
                 width=self._widths.sigmas[one.best],
                 sequence=self._kept_until if one.statistic.frozen else self.sequence,
-                policy=self._monitor.alarm if kind == decides else None,
+                ruling=rulings[kind],
                 note="; ".join(filter(None, (note, one.note))),
             )
         if "t_agg" not in statistics:
@@ -288,7 +327,14 @@ class Ledger:
             )
         for part in self._parts:
             statistics.update(part.statistics().items())
-        return Reported(statistics=statistics, decides=decides, winner=joint[decides].best)
+        chosen = self.monitor.alarm.statistic
+        by_p = chosen == "t_score"
+        return Reported(
+            statistics=statistics,
+            decides=decides if by_p else chosen,
+            ruling=rulings[decides] if by_p else None,
+            winner=joint[decides].best,
+        )
 
     def _entry(self, fit: Fit, statistics: dict[str, Statistic], at: float) -> HistoryEntry:
         receipt = fit.receipt
@@ -330,11 +376,11 @@ class Ledger:
     ) -> Snapshot:
         run = self._widths
         common = Snapshot(
-            monitor=self._monitor.name,
+            monitor=self.monitor.name,
             run=self.name,
             run_epoch=self.epoch,
-            monitor_epoch=self._monitor.epoch,
-            reference_hash=self._monitor.reference_hash,
+            monitor_epoch=self.monitor.epoch,
+            reference_hash=self.monitor.reference_hash,
             sequence=self.sequence,
             chunks=run.chunks,
             dead=self._dead,
@@ -356,6 +402,8 @@ class Ledger:
             common,
             statistics=found.statistics,
             winner=found.winner,
+            deciding=found.decides,
+            calibration=self._judged_by.used(run.chunks, run.expected / run.chunks),
             ratio_form="projection" if run.frozen else "mixture",
             log_normalisation=winner.log_normalisation(),
         )
@@ -365,13 +413,15 @@ class Ledger:
 
     def _state(self) -> bytes:
         return SavedState(
-            reference_hash=self._monitor.reference_hash,
-            monitor_epoch=self._monitor.epoch,
+            reference_hash=self.monitor.reference_hash,
+            monitor_epoch=self.monitor.epoch,
             sequence=self.sequence,
             dead=self._dead,
             kept=self._kept,
             kept_until=self._kept_until,
             alarm=self._alarm,
+            first_expected=self._first_expected,
+            toys="" if self.judge is None else self.judge.key,
             aggregations=self._widths.to_bytes(),
             parts={part.name: part.to_bytes() for part in self._parts},
         ).to_bytes()

@@ -38,8 +38,8 @@ class AggregatorMetrics:
         self._z = gauge("nplmon_significance", "One-sided Gaussian significance of the p-value.", "kind")
         self._null_mean = gauge("nplmon_null_mean", "Mean of the test statistic's null.", "kind")
         self._null_deviation = gauge("nplmon_null_deviation", "Standard deviation of the null.", "kind")
-        self._threshold = gauge("nplmon_alarm_threshold", "Value at which the alarm fires now.", "kind")
-        self._warning = gauge("nplmon_warning_threshold", "Value at which a warning fires now.", "kind")
+        self._threshold = gauge("nplmon_alarm_threshold", "Value at which an alarm is due now.", "kind")
+        self._warning = gauge("nplmon_warning_threshold", "Value at which a warning is due now.", "kind")
         self._width = gauge(
             "nplmon_winning_width",
             "Sigma of the winning kernel width, in reference standard deviations.",

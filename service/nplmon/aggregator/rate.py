@@ -10,7 +10,7 @@ import numpy as np
 
 from nplmon.aggregator.part import Applied, Part
 from nplmon.aggregator.statistic import LARGEST_LOG_P, SMALLEST_LOG_P
-from nplmon.broker.messages import Alarm, RateTested
+from nplmon.broker.messages import Alarm, RateTested, run_lengths
 from nplmon.nplm.errors import StateError
 from nplmon.nplm.null import significance
 from nplmon.nplm.rate import LARGEST_COUNT, Counted, RateTest, combined_log_p
@@ -18,9 +18,6 @@ from nplmon.nplm.survivors import Survivors
 
 if TYPE_CHECKING:
     from nplmon.broker.messages import AlarmLevel, Monitor, Snapshot
-
-RUN_LENGTHS = (100.0, 1000.0)
-"""Of a warning and of an alarm, in chunks."""
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +48,7 @@ class Rate(Part):
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
-        self._warned, self._alarmed = (Survivors(2 * length) for length in RUN_LENGTHS)
+        self._alarmed, self._warned = (Survivors(length) for length in run_lengths(monitor))
         self._events, self._exposure, self._chunks = 0, 0.0, 0
         self._unknown = ""
         """Why there is no number."""

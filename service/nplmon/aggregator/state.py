@@ -8,7 +8,7 @@ import msgspec
 
 from nplmon.broker.messages import Alarm
 
-VERSION = 3
+VERSION = 4
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -30,6 +30,10 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     kept_until: int
     """The last chunk in the exact t_agg."""
     alarm: Alarm
+    first_expected: float
+    """lam of the first applied chunk, which the thresholds are chosen for; 0 before."""
+    toys: str
+    """Key of the calibration by toys that the run began with; "" for the closed form."""
     aggregations: list[bytes]
     """`Widths.to_bytes()`: one for each kernel width; empty before the first applied chunk."""
     parts: dict[str, bytes]

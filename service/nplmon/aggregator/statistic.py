@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from nplmon.aggregator.alarm import spent
 from nplmon.aggregator.widths import is_finite
 from nplmon.broker.messages import Statistic
 from nplmon.nplm.null import significance
 
 if TYPE_CHECKING:
+    from nplmon.aggregator.judge import Ruling
     from nplmon.aggregator.widths import Joint
-    from nplmon.broker.messages import AlarmPolicy
     from nplmon.nplm.aggregation import Kind
 
 SMALLEST_LOG_P = -700.0
 """exp of less is 0 in float64; p is given no smaller, Z from the logarithm."""
 LARGEST_LOG_P = -1e-16
 """p = 1 has no finite Z; this is Z = -8.2."""
+LARGEST_LIMIT = -1e-6
+"""log p of the largest threshold: p = 1 has no value that reaches it."""
 NOTED_EXCESS = 0.5
 """In deviations of the null: from here on the allowance for leverage is mentioned."""
 
@@ -40,7 +41,7 @@ def reported(
     *,
     width: float,
     sequence: int,
-    policy: AlarmPolicy | None,
+    ruling: Ruling,
     note: str = "",
 ) -> Statistic:
     """Give one statistic as it is reported; an overflow is "invalid" and carries no number.
@@ -53,8 +54,8 @@ def reported(
         Sigma of the width that is shown.
     sequence:
         The last chunk in it.
-    policy:
-        Gives the thresholds; None for a statistic that raises no alarm.
+    ruling:
+        What p and thresholds are from.
     note:
         What a reader must know besides.
     """
@@ -67,23 +68,25 @@ def reported(
             sequence=sequence,
             note="the density ratio overflows: the data are where the reference has nothing; look at the chunk itself",
         )
-    log_p = joint.log_p
-    if log_p is None:
+    if joint.smallest is None:
         return Statistic(
             kind=kind, value=found.value, state="uncalibrated", width=width, sequence=sequence, note=note
         )
     threshold = warning = None
-    if policy is not None:
-        threshold = joint.threshold(spent(policy.false_alarm_probability, found.chunks))
-        warning = joint.threshold(spent(policy.warning_probability, found.chunks))
+    if not found.frozen:  # what is frozen is of the past: no alarm is due by it
+        threshold, warning = (found.threshold(math.exp(min(x, LARGEST_LIMIT))) for x in ruling.limits)
+    calibrated = ruling.p(joint.smallest)
+    log_p = calibrated.log_p
+    note = "; ".join(filter(None, (note, ruling.note)))
     if found.excess > NOTED_EXCESS * found.null.deviation:
         excess = f"single events have leverage: {found.excess:.3g} above the null is expected and allowed for"
         note = f"{note}; {excess}" if note else excess
     return Statistic(
         kind=kind,
         value=found.value,
-        state="frozen" if found.frozen else "closed form",
+        state="frozen" if found.frozen else "calibrated" if calibrated.source == "toys" else "closed form",
         p=math.exp(max(log_p, SMALLEST_LOG_P)),
+        p_resolution=calibrated.resolution,
         z=significance(min(log_p, LARGEST_LOG_P)),
         null_mean=found.null.mean + found.excess,
         null_deviation=found.null.deviation,

@@ -37,8 +37,6 @@ class Joint:
         Its numbers.
     smallest:
         Logarithm of that p-value; None where no width has one.
-    tested:
-        The number of widths among which it is the smallest.
     note:
         Which widths are left out, and why.
     """
@@ -46,17 +44,7 @@ class Joint:
     best: int
     statistic: TestStatistic
     smallest: float | None
-    tested: int
     note: str = ""
-
-    @property
-    def log_p(self) -> float | None:
-        """Logarithm of the joint p-value: at most `tested` times the smallest (union bound)."""
-        return None if self.smallest is None else min(0.0, self.smallest + math.log(self.tested))
-
-    def threshold(self, p: float) -> float:
-        """Give the value of the shown width at which the joint p-value is p."""
-        return self.statistic.threshold(p / self.tested)
 
 
 class Widths:
@@ -191,14 +179,14 @@ class Widths:
         finite = [i for i in among if is_finite(found[i])]
         if not tested or not finite:
             best = min(finite or among, key=lambda i: degrees[i])
-            return Joint(best=best, statistic=found[best], smallest=None, tested=len(tested), note=note)
+            return Joint(best=best, statistic=found[best], smallest=None, note=note)
         log_p = {i: found[i].log_p for i in finite}
         best = min(finite, key=lambda i: log_p[i])
         if over := [f"{self.sigmas[i]:.3g}" for i in among if i not in finite]:
-            # They still count among the tested, so that p is rather too large.
+            # The calibration takes all widths as tested, so that p is rather too large.
             overflow = f"the density ratio of sigma {', '.join(over)} overflows"
             note = f"{note}; {overflow}" if note else overflow
-        return Joint(best=best, statistic=found[best], smallest=log_p[best], tested=len(tested), note=note)
+        return Joint(best=best, statistic=found[best], smallest=log_p[best], note=note)
 
     def to_bytes(self) -> list[bytes]:
         """Serialise each width's aggregation; none before the first chunk."""

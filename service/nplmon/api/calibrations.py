@@ -16,6 +16,7 @@ from nplmon.api.monitor_settings import SETTINGS_LIMIT
 from nplmon.api.names import MonitorPath
 from nplmon.api.openapi import model_body
 from nplmon.broker import NoCalibration
+from nplmon.broker.messages import run_lengths as alarm_run_lengths
 from nplmon.broker.toy_messages import CalibrationOrder, calibration_key
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from nplmon.broker.toy_messages import ToyCalibration
 
 router = APIRouter(tags=["calibration"])
-RUN_LENGTHS = (1000.0, 100.0)
-"""Of alarm and warning, in chunks."""
 PROFILED = "with templates t_profiled decides on the alarm, which toys do not calibrate"
 log = structlog.get_logger()
 
@@ -70,7 +69,7 @@ async def cancel_calibration(context: InContext, monitor: MonitorPath) -> Answer
 
 async def _order(context: Context, monitor: Monitor, asked: CalibrationRequest) -> CalibrationOrder:
     broker = context.broker
-    run_lengths = RUN_LENGTHS
+    run_lengths = alarm_run_lengths(monitor)
     plan, note = plan_of(
         asked,
         await broker.references.by_hash(monitor.reference_hash),

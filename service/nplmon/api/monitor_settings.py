@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from nplmon.api.bodies import THREAD_BYTES
 from nplmon.api.names import NAME_PATTERN, checked_features
@@ -13,6 +13,7 @@ from nplmon.api.problems import Problem
 from nplmon.api.templates import MOST_TEMPLATES, checked_templates
 from nplmon.broker.messages import (
     AlarmPolicy,
+    AlarmStatistic,
     Control,
     KernelSettings,
     Mode,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 SETTINGS_LIMIT = THREAD_BYTES
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+RunLength = Annotated[float, Field(ge=2, le=100_000, allow_inf_nan=False)]
 Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Sigma = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 MOST_WIDTHS = 8
@@ -68,15 +70,10 @@ class KernelRequest(Strict):
 class AlarmRequest(Strict):
     """When the cumulative statistic raises an alarm; see `AlarmPolicy`."""
 
+    expected_run_length: RunLength = 1000.0
+    warning_run_length: RunLength = 100.0
+    statistic: AlarmStatistic = "t_score"
     false_alarm_probability: Probability = 0.01
-    warning_probability: Probability = 0.1
-
-    @model_validator(mode="after")
-    def _warn_before(self) -> AlarmRequest:
-        if self.warning_probability < self.false_alarm_probability:
-            message = "warning_probability must not be below false_alarm_probability"
-            raise ValueError(message)
-        return self
 
 
 class ControlRequest(Strict):
@@ -164,14 +161,14 @@ def monitor_of(
         request.kernel, "kernel" in sent, KernelSettings() if present is None else present.kernel
     )
     alarm = _merged(request.alarm, "alarm" in sent, AlarmPolicy() if present is None else present.alarm)
-    if alarm.warning_probability < alarm.false_alarm_probability:
+    if alarm.warning_run_length > alarm.expected_run_length:
         raise Problem(
             "settings",
-            f"warning_probability {alarm.warning_probability} is below false_alarm_probability "
-            f"{alarm.false_alarm_probability}.",
-            field="alarm.warning_probability",
-            value=alarm.warning_probability,
-            remedy="Raise warning_probability to at least false_alarm_probability.",
+            f"A warning_run_length of {alarm.warning_run_length:g} chunks is longer than the expected_run_length of "
+            f"{alarm.expected_run_length:g}: warnings would be rarer than alarms.",
+            field="alarm.warning_run_length",
+            value=alarm.warning_run_length,
+            remedy="Give a warning_run_length of 2 to expected_run_length chunks.",
         )
     features = reference.features if present is None else present.features
     if "features" in sent and request.features is not None:
@@ -230,6 +227,8 @@ def settings_problem(error: ValidationError) -> Problem:
         "missing": f"Give {field!r}.",
         "extra_forbidden": "Leave it out; the settings are listed in the interface's description.",
     }.get(first["type"], "Send a value that fits.")
+    if field == "alarm.warning_probability":
+        remedy = "Give alarm.warning_run_length, the expected chunks between false warnings."
     slug: Literal["features", "settings"] = "settings"
     if field.startswith("features"):
         slug = "features"

@@ -7,7 +7,8 @@
     ├── 404                     unknown-reference, unknown-monitor, unknown-run, unknown-chunk, unknown-path,
     │                           no-statistic, no-calibration
     ├── 405                     method-not-allowed
-    ├── 409                     chunk-conflict, run-closed, monitor-exists, runs-open, reference-in-use
+    ├── 409                     chunk-conflict, run-closed, monitor-exists, monitor-outdated, runs-open,
+    │                           reference-in-use
     ├── 413                     body-too-large, pool-full
     ├── 415                     content-type
     ├── 422                     features, shape, dtype, not-finite, no-events, exposure, name,
@@ -42,6 +43,7 @@ Slug = Literal[
     "chunk-conflict",
     "run-closed",
     "monitor-exists",
+    "monitor-outdated",
     "runs-open",
     "reference-in-use",
     "body-too-large",
@@ -78,6 +80,7 @@ KINDS: dict[Slug, tuple[int, str]] = {
     "chunk-conflict": (409, "The chunk id was used for other content"),
     "run-closed": (409, "The run is closed"),
     "monitor-exists": (409, "The monitor exists"),
+    "monitor-outdated": (409, "The monitor was stored by an earlier version"),
     "runs-open": (409, "Runs are open"),
     "reference-in-use": (409, "The reference is in use"),
     "body-too-large": (413, "The body is too large"),

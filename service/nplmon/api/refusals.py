@@ -15,6 +15,7 @@ from nplmon.broker import (
     BrokerError,
     EpochMoved,
     MonitorExists,
+    MonitorOutdated,
     NoCalibration,
     PayloadLost,
     RunClosed,
@@ -61,6 +62,10 @@ _TOLD: dict[type[BrokerError], tuple[Slug, str, str, str]] = {
     ),
     RunClosed: ("run-closed", "run", "run", "Push to another run, or reset this one."),
     MonitorExists: ("monitor-exists", "name", "name", "Change it with PATCH, or choose another name."),
+    MonitorOutdated: (
+        *("monitor-outdated", "monitor", "name"),
+        "Delete it with DELETE /v1/monitors/{monitor}, and create it again.",
+    ),
     RunsOpen: ("runs-open", "runs", "names", "Close these runs first."),
 }
 """Kind of error -> slug, field, the member that holds the value, remedy."""

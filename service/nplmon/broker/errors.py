@@ -11,6 +11,7 @@ BrokerError
 ├── UnknownChunk
 ├── NoCalibration         nobody asked for a calibration by toys
 ├── MonitorExists
+├── MonitorOutdated       stored by an earlier version, with settings that this one does not know
 ├── EpochMoved            the monitor was changed meanwhile
 ├── RunsOpen              a statistic must not mix two settings
 ├── RunClosed
@@ -97,6 +98,17 @@ class MonitorExists(BrokerError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"monitor {name!r} exists; change it, delete it, or choose another name")
+        self.name = name
+
+
+class MonitorOutdated(BrokerError):
+    """The monitor was stored by an earlier version, with settings that this one does not know."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(
+            f"monitor {name!r} was stored by an earlier version of nplmon and cannot be read ({why}); "
+            "delete it and create it again"
+        )
         self.name = name
 
 

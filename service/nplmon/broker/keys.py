@@ -67,6 +67,10 @@ class ReferenceKeys:
         """Prefix of a prepared eigenbasis' pieces."""
         return f"{self.events}:basis:{key}"
 
+    def levels(self, name: str) -> Key:
+        """Thresholds by expected run length in closed form."""
+        return Key(f"{self.events}:levels:{name}")
+
     def basis_lock(self, key: str) -> Key:
         """Who prepares this basis now."""
         return Key(f"{self.basis(key)}:lock")

@@ -19,6 +19,7 @@ StatisticKind = Literal[
 ]  # fmt: skip
 StatisticState = Literal["calibrated", "closed form", "exact", "frozen", "stopped", "uncalibrated", "invalid"]
 AlarmLevel = Literal["ok", "warning", "alarm"]
+AlarmStatistic = Literal["t_score", "log_sr", "log_cusum"]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,14 +85,20 @@ class KernelSettings(Message, frozen=True, kw_only=True):
 
 
 class AlarmPolicy(Message, frozen=True, kw_only=True):
-    """When the cumulative statistic raises an alarm.
+    """When a run raises a warning or an alarm: how many chunks pass on average between false ones.
 
-    The false-alarm probability alpha of a whole run, however long and however often one looks, is spent over the
-    chunks: chunk n alarms where p_n <= alpha / (n (n + 1)), and the sum over n is alpha.
+    After each chunk the threshold is such that, of the runs under H0 that raised no alarm before, the share
+    1 / `expected_run_length` raises one.
     """
 
+    expected_run_length: float = 1000.0
+    """Of alarms, in chunks."""
+    warning_run_length: float = 100.0
+    """Of warnings, in chunks; no longer than that of alarms."""
+    statistic: AlarmStatistic = "t_score"
+    """What decides: t_score by p, or an e-detector, exact for any reference as long as there is a pool."""
     false_alarm_probability: float = 0.01
-    warning_probability: float = 0.1
+    """alpha of the line log(1 / alpha), which log E crosses in a whole run with at most this probability."""
 
 
 class Control(Message, frozen=True, kw_only=True):
@@ -150,6 +157,16 @@ def expected_rate(monitor: Monitor) -> float:
 def tests_rate(monitor: Monitor) -> bool:
     """Tell whether the rate is tested apart from the shape: then either has twice the run length, for hazards add."""
     return monitor.mode == "shape" and (monitor.rate is not None or monitor.control is not None)
+
+
+def run_lengths(monitor: Monitor) -> tuple[float, float]:
+    """Give the expected run lengths of alarms and of warnings by the shape, in chunks.
+
+    Beside a test of the rate they are doubled, for hazards add: two tests with twice the run length each have the run
+    length that was asked for together.
+    """
+    share = 2 if tests_rate(monitor) else 1
+    return share * monitor.alarm.expected_run_length, share * monitor.alarm.warning_run_length
 
 
 class Run(Message, frozen=True, kw_only=True):
@@ -259,7 +276,8 @@ class Statistic(Message, frozen=True, kw_only=True):
     null_mean: float | None = None
     null_deviation: float | None = None
     threshold: float | None = None
-    """The value at which the alarm fires at this number of chunks; None where the kind raises no alarm."""
+    """The value at which an alarm is due at this number of chunks, whether this kind decides or not; None without a run
+    length."""
     warning_threshold: float | None = None
     width: float | None = None
     """Kernel width of the value, in reference standard deviations; None where it belongs to none."""
@@ -341,6 +359,26 @@ class ToleranceState(Message, frozen=True, kw_only=True):
     """Why it is withheld, with the numbers, in words."""
 
 
+class CalibrationUsed(Message, frozen=True, kw_only=True):
+    """What p and thresholds of t_score are from at the present chunk."""
+
+    source: Literal["closed form", "toys"]
+    run_length: float
+    """Expected chunks between false alarms by the shape; twice those of the policy beside a test of the rate."""
+    warning_run_length: float
+    key: str
+    """Names all that it depends on."""
+    toys: int = 0
+    chunks: int = 0
+    """Until where the toys go."""
+    p_resolution: float | None = None
+    """The smallest p that toys, or draws of several widths, can tell."""
+    disagreement: str = ""
+    """Where toys and closed form differ by more than the number of toys explains, and by how much."""
+    note: str = ""
+    """Why toys are not used."""
+
+
 class Snapshot(Message, frozen=True, kw_only=True):
     """All that a reader may want of one run now; written by the aggregator in the transaction of its state."""
 
@@ -378,6 +416,10 @@ class Snapshot(Message, frozen=True, kw_only=True):
     """Where the monitor's rate is tested apart from the shape."""
     tolerance: ToleranceState | None = None
     """None where the monitor tolerates nothing."""
+    deciding: StatisticKind | None = None
+    """The statistic that raises warnings and alarms."""
+    calibration: CalibrationUsed | None = None
+    """None before the first chunk."""
     alarm: Alarm = Alarm()
     features: tuple[FeatureRatio, ...] = ()
     anomalous: tuple[AnomalousEvent, ...] = ()

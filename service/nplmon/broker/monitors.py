@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from nplmon.broker.encoding import from_json, to_json
-from nplmon.broker.errors import EpochMoved, MonitorExists, RunsOpen, UnknownMonitor
+from nplmon.broker.errors import EpochMoved, MonitorExists, MonitorOutdated, RunsOpen, UnknownMonitor
 from nplmon.broker.keys import MONITORS, Key, MonitorKeys
 from nplmon.broker.lua import function
 from nplmon.broker.messages import Monitor
@@ -145,11 +148,13 @@ class Monitors:
         ------
         UnknownMonitor
             If there is none of this name.
+        MonitorOutdated
+            If an earlier version stored it with settings that this one does not know.
         """
         body = await self._connection.ask("GET", MonitorKeys(name).monitor)
         if body is None:
             raise UnknownMonitor(name)
-        return from_json(body, Monitor)
+        return _read(name, body)
 
     async def at(self, name: str, epoch: int) -> Monitor:
         """Give a monitor as it was at an epoch.
@@ -158,19 +163,22 @@ class Monitors:
         ------
         UnknownMonitor
             If there is none of this name, or it never had this epoch.
+        MonitorOutdated
+            If an earlier version stored it with settings that this one does not know.
         """
         body = await self._connection.ask("GET", MonitorKeys(name).at(epoch))
         if body is None:
             raise UnknownMonitor(name, epoch)
-        return from_json(body, Monitor)
+        return _read(name, body)
 
     async def all(self) -> list[Monitor]:
-        """Give all monitors, in order of names."""
+        """Give all monitors, in order of names; those that an earlier version stored are left out."""
         found = []
         for name in sorted(await self._connection.ask("SMEMBERS", MONITORS)):
             body = await self._connection.ask("GET", MonitorKeys(name.decode()).monitor)
             if body is not None:
-                found.append(from_json(body, Monitor))
+                with suppress(MonitorOutdated):  # it must not hide all others; asked for by name it is told
+                    found.append(_read(name.decode(), body))
         return found
 
     async def names(self) -> list[str]:
@@ -227,7 +235,10 @@ class Monitors:
         status = b"moved"
         # A run opened or a setting changed between the reading and the deletion: read again.
         while status == b"moved":
-            epoch = (await self.get(name)).epoch
+            body = await self._connection.ask("GET", keys.monitor)
+            if body is None:
+                raise UnknownMonitor(name)
+            epoch = from_json(body, _Epoch).epoch  # also of one that cannot be read any more
             runs = await self._connection.ask("ZRANGE", keys.runs, 0, -1)
             others = [*keys.fixed, *(keys.at(i) for i in range(1, epoch + 1))]
             for run in runs:
@@ -246,3 +257,16 @@ class Monitors:
         # Created again between the two commands: it must not be missing in the set.
         if await self._connection.ask("EXISTS", keys.monitor):
             await self._connection.ask("SADD", MONITORS, name)
+
+
+class _Epoch(msgspec.Struct):
+    """What every version stores of a monitor."""
+
+    epoch: int
+
+
+def _read(name: str, body: bytes) -> Monitor:
+    try:
+        return from_json(body, Monitor)
+    except msgspec.ValidationError as error:
+        raise MonitorOutdated(name, str(error)) from error

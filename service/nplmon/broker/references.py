@@ -112,6 +112,15 @@ class References:
         """Give a prepared eigenbasis, None if there is none yet."""
         return await pieces.get(self._connection, ReferenceKeys(hash).basis(key))
 
+    async def put_levels(self, hash: str, name: str, body: bytes) -> None:  # noqa: A002 (as above)
+        """Store thresholds; the first ones stay, so that all aggregators judge alike."""
+        await self._connection.ask("SET", ReferenceKeys(hash).levels(name), body, "NX")
+
+    async def levels(self, hash: str, name: str) -> bytes | None:  # noqa: A002 (as above)
+        """Give thresholds, None if there are none yet."""
+        body: bytes | None = await self._connection.ask("GET", ReferenceKeys(hash).levels(name))
+        return body
+
     async def claim_basis(self, hash: str, key: str, holder: str, seconds: float) -> bool:  # noqa: A002 (as above)
         """Say whether this holder shall prepare the basis; others wait for it until the claim expires.
 

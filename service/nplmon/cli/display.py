@@ -83,11 +83,10 @@ def rate_words(rate: RateTested) -> str:
 
 
 def main_kind(snapshot: Snapshot) -> str | None:
-    """Name the statistic that the alarm watches: that of the alarm, else the first with a threshold."""
+    """Name the statistic that the alarm watches: that of the alarm, else the one that decides."""
     if snapshot.alarm.kind in snapshot.statistics:
         return snapshot.alarm.kind
-    with_threshold = [kind for kind, s in snapshot.statistics.items() if s.threshold is not None]
-    return next(iter(with_threshold), next(iter(snapshot.statistics), None))
+    return snapshot.deciding or next(iter(snapshot.statistics), None)
 
 
 def age_words(seconds: float, pending: int) -> str:

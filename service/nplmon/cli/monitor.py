@@ -13,7 +13,17 @@ from nplmon.cli.options import Json, MonitorName, Url, listed
 from nplmon.cli.output import print_fields, print_json, print_table, when
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nplmon.client import Monitor
+
+
+class AlarmStatistic(StrEnum):
+    """What decides on alarms."""
+
+    t_score = "t_score"
+    log_sr = "log_sr"
+    log_cusum = "log_cusum"
 
 
 class Mode(StrEnum):
@@ -72,12 +82,22 @@ def create(
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the drawn centres. Default: 0.")] = None,
+    expected_run_length: Annotated[
+        float | None,
+        typer.Option("--expected-run-length", help="Chunks between false alarms, on average. Default: 1000."),
+    ] = None,
+    warning_run_length: Annotated[
+        float | None, typer.Option("--warning-run-length", help="The same for warnings. Default: 100.")
+    ] = None,
+    alarm_statistic: Annotated[
+        AlarmStatistic | None,
+        typer.Option("--alarm-statistic", help="What decides on alarms. Default: t_score."),
+    ] = None,
     false_alarm_probability: Annotated[
         float | None,
-        typer.Option("--false-alarm-probability", help="Of a whole run, however long. Default: 0.01."),
-    ] = None,
-    warning_probability: Annotated[
-        float | None, typer.Option("--warning-probability", help="The same for a warning. Default: 0.1.")
+        typer.Option(
+            "--false-alarm-probability", help="alpha of the line log(1 / alpha) of log E. Default: 0.01."
+        ),
     ] = None,
     effect_size_floor: Annotated[
         float | None,
@@ -106,7 +126,12 @@ def create(
         }
     )
     alarm = _given(
-        {"false_alarm_probability": false_alarm_probability, "warning_probability": warning_probability}
+        {
+            "expected_run_length": expected_run_length,
+            "warning_run_length": warning_run_length,
+            "statistic": None if alarm_statistic is None else alarm_statistic.value,
+            "false_alarm_probability": false_alarm_probability,
+        }
     )
     control = _given({"events": control_events, "exposure": control_exposure})
     if control is not None and len(control) < 2:
@@ -177,7 +202,9 @@ def delete(
     typer.echo(f"deleted {name}")
 
 
-def _given(settings: dict[str, float | list[float] | None]) -> dict[str, float | list[float]] | None:
+def _given(
+    settings: Mapping[str, float | str | list[float] | None],
+) -> dict[str, float | str | list[float]] | None:
     return {name: value for name, value in settings.items() if value is not None} or None
 
 
@@ -213,9 +240,9 @@ def _print(monitor: Monitor) -> None:
                 monitor.mode + _expected(monitor),
             ),
             ("kernel", f"{kernel.centres} centres, lambda {kernel.lambda_:g}, {width}, seed {kernel.seed}"),
-            ("alarm", f"false-alarm probability {alarm.false_alarm_probability:g} per run"),
-            ("warning", f"probability {alarm.warning_probability:g} per run"),
             ("tolerance", _tolerated(monitor)),
+            ("alarm", f"by {alarm.statistic}, a false one every {alarm.expected_run_length:g} chunks"),
+            ("warning", f"a false one every {alarm.warning_run_length:g} chunks"),
             ("epoch", f"{monitor.epoch}, since {when(monitor.changed_at)}"),
         ]
     )

@@ -36,13 +36,15 @@ if TYPE_CHECKING:
     from nplmon.nplm.null import Mode
 
 CROSSING: Final = 50
-"""Toys that cross in a window: its level is known to a seventh in p, the mean of ten windows to a twentieth."""
+"""Toys that cross in a window: its level is known to a seventh in p, the mean of ten windows to a twentieth. For an ERT
+above 1,000 they are fewer, as its root, so that the work grows like the root too."""
+FEWEST_CROSSING: Final = 10
 WIDEST: Final = 0.15
 """Of its first chunk: the width of a late window, in which log p is straight in log n."""
 SLOPE: Final = 0.75
 """Of log p in log n within a window; it is between 0.5 at the first chunks and 1 late."""
-MOST_TOYS: Final = 200_000
-LEAST_TOYS: Final = 2_000
+MOST_TOYS: Final = 50_000
+LEAST_TOYS: Final = 700
 LENGTH: Final = 3
 """Chunks with thresholds, in run lengths: 5 % of the runs under H0 go further."""
 LONGEST: Final = 5_000
@@ -295,7 +297,7 @@ def closed_form_levels(process: Process, *, warning: float, alarm: float, seed: 
 
 def _thresholds(process: Process, run_length: float, rng: np.random.Generator) -> PValueThresholds:
     last = int(min(LENGTH * run_length, LONGEST))
-    toys = int(min(CROSSING * run_length, MOST_TOYS))
+    toys = int(min(_crossing(run_length) * run_length, MOST_TOYS))
     z = rng.standard_normal((toys, process.orders.size), dtype=np.float32)
     log_p = np.empty((3, last))
     first, carry = 0, 0.0
@@ -315,7 +317,7 @@ def _thresholds(process: Process, run_length: float, rng: np.random.Generator) -
             )
         carry = wanted - crossing
         staying = z[lowest > ordered[crossing - 1]]
-        needed = int(max(CROSSING * run_length / _width(end, run_length), LEAST_TOYS))
+        needed = int(max(_crossing(run_length) * run_length / _width(end, run_length), LEAST_TOYS))
         # They are in random order, so that the first ones are any.
         z, first = staying[:needed], end
         if not len(z):
@@ -333,7 +335,11 @@ def _width(first: int, run_length: float) -> int:
     """Give the chunks of the window after `first`."""
     if not first:
         return 1  # the first chunk's threshold is p = 1 / ERT: nothing before it matters
-    return int(max(1, WIDEST * first, CROSSING * run_length / MOST_TOYS))
+    return int(max(1, WIDEST * first, _crossing(run_length) * run_length / MOST_TOYS))
+
+
+def _crossing(run_length: float) -> float:
+    return max(FEWEST_CROSSING, CROSSING * min(1.0, (1000 / run_length) ** 0.5))
 
 
 def _lowest(
