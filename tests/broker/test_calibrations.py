@@ -314,6 +314,14 @@ async def test_a_new_epoch_supersedes_what_is_under_way(broker: Broker, monitor:
     assert (await broker.calibrations.begin(an_order(monitor_epoch=2)))[0] == "begun"
 
 
+async def test_results_of_another_format_are_never_used(broker: Broker, monitor: Monitor) -> None:
+    """An upgrade must neither misread them nor stop the aggregator at them."""
+    await completed(broker, format=0)
+    now = await broker.calibrations.get("muons")
+    assert (now.state, now.reason) == ("void", "its results are of format 0, not 1; calibrate it again")
+    assert await broker.calibrations.current(monitor) is None
+
+
 async def test_a_deleted_monitor_takes_it_along(broker: Broker, monitor: Monitor) -> None:
     await broker.calibrations.begin(an_order())
     late = await take(broker)

@@ -12,13 +12,14 @@ from nplmon.broker.errors import EpochMoved, NoCalibration, UnknownMonitor
 from nplmon.broker.keys import MonitorKeys
 from nplmon.broker.lua import word
 from nplmon.broker.pieces import PIECE_BYTES
-from nplmon.broker.toy_messages import CalibrationOrder, ToyCalibration, toys_needed
+from nplmon.broker.toy_messages import FORMAT, CalibrationOrder, ToyCalibration, toys_needed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nplmon.broker.connection import Connection
     from nplmon.broker.messages import Monitor
+    from nplmon.broker.toy_messages import CalibrationState
 
 _AT_ONCE = 16
 """Batches read in one command."""
@@ -222,10 +223,15 @@ class Calibrations:
 def _calibration(fields: Mapping[bytes, bytes]) -> ToyCalibration:
     order = from_json(fields[b"order"], CalibrationOrder)
     seconds, ended_at = fields.get(b"seconds"), fields.get(b"ended_at")
+    state: CalibrationState = word(fields[b"state"], "running", "complete", "failed", "cancelled", "void")
+    reason = fields.get(b"reason", b"").decode()
+    if order.format != FORMAT and state != "cancelled":
+        # After an upgrade; nobody reads its results any more.
+        state, reason = "void", f"its results are of format {order.format}, not {FORMAT}; calibrate it again"
     return ToyCalibration(
         monitor=order.monitor,
-        state=word(fields[b"state"], "running", "complete", "failed", "cancelled", "void"),
-        reason=fields.get(b"reason", b"").decode(),
+        state=state,
+        reason=reason,
         monitor_epoch=order.monitor_epoch,
         key=order.key,
         reference_hash=order.reference_hash,

@@ -56,6 +56,7 @@ class CalibrationOrder(Message, frozen=True, kw_only=True):
     warning_run_length: float
     asked_at: float
     note: str = ""
+    format: int = FORMAT
 
 
 class ToyCalibration(Message, frozen=True, kw_only=True):
