@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -60,6 +61,23 @@ def scores(result: dict[str, Any], problem: str | None = None) -> list[Score]:
     ]
 
 
+def against_each(result: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Give the share of the scenarios in which ours has no larger median than one peer alone: {peer: {ours: share}}.
+
+    Scenarios count in which one of the two has a median.
+    """
+    seen: dict[str, dict[str, list[bool]]] = {}
+    for problem in result["problems"]:
+        ours = [one["name"] for one in problem["detectors"] if one["ours"]]
+        peers = [one["name"] for one in problem["detectors"] if not one["ours"]]
+        for scenario in problem["scenarios"]:
+            medians = {name: median(delay) for name, delay in scenario["delays"].items()}
+            for peer, own in itertools.product(peers, ours):
+                if math.isfinite(min(medians[peer], medians[own])):
+                    seen.setdefault(peer, {}).setdefault(own, []).append(medians[own] <= medians[peer])
+    return {peer: {own: sum(one) / len(one) for own, one in found.items()} for peer, found in seen.items()}
+
+
 def fastest(scenario: dict[str, Any]) -> list[str]:
     """Give the detectors with the smallest median delay; none where nobody has one."""
     medians = {name: median(delay) for name, delay in scenario["delays"].items()}
@@ -102,7 +120,16 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
         "Scenarios in which the median delay is smaller than every peer's, equal to the smallest, larger:",
     )
     yield from ("", summary(result))
-    for line in [*result["left out"], *(line for one in result["problems"] for line in one["left out"])]:
+    each = against_each(result)
+    names = list(dict.fromkeys(own for found in each.values() for own in found))
+    rows = [
+        (peer, *(f"{100 * found[own]:.0f} %" if own in found else "" for own in names))
+        for peer, found in each.items()
+    ]
+    yield from ("", "The share in which it is not larger than that of one peer alone:", "")
+    yield from _table(("peer", *names), rows)
+    of_problems = (f"{one['name']}: {line}" for one in result["problems"] for line in one["left out"])
+    for line in dict.fromkeys([*result["left out"], *of_problems]):
         yield from ("", f"Left out: {line}.")
     for problem in result["problems"]:
         yield from _problem(problem)

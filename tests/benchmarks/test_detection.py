@@ -361,6 +361,8 @@ def test_the_smallest_median_is_counted_and_ties_are_told_apart() -> None:
         [],
     ]
     assert "50 %: MISSED" in report.summary(body)
+    each = report.against_each(body)
+    assert each == {"a": {"ours": 0.5}, "b": {"ours": 1.0}}
 
 
 @pytest.mark.skipif(not (skab.DATA / "skab").exists(), reason="the data folder is not there")
