@@ -106,8 +106,9 @@ def delete(
 ) -> bytes:
     """Remove a monitor with all that belongs to it.
 
-    Invariant: no key of the monitor is left, and none comes back: every function that writes needs the monitor,
-    a run or a pending entry, and all three are gone. `others` are the keys of the epochs and of the runs named.
+    Invariant: no key of the monitor is left but its positions in pools, and none comes back: every function that
+    writes needs the monitor, a run or a pending entry, and all three are gone. `others` are the keys of the epochs
+    and of the runs named.
 
     Keys: monitor, runs, all others. Returns deleted; unknown; moved: epoch or runs are not those named.
     """
