@@ -66,6 +66,18 @@ async def test_templates_that_do_not_fit(client: httpx.AsyncClient, monitor: dic
     assert (await client.get("/v1/monitors/m")).json() == monitor
 
 
+async def test_e_detectors_know_no_templates(client: httpx.AsyncClient, monitor: dict[str, Any]) -> None:
+    await put(client, "up", 3)
+    answer = await client.patch(
+        "/v1/monitors/m", json={"alarm": {"statistic": "log_sr"}, "tolerance": {"templates": ["up"]}}
+    )
+    problem = check_problem(answer, 422, "settings", "alarm.statistic")
+    assert "not by log_sr" in problem["detail"]
+    assert (await change(client, templates=["up"])).status_code == 200
+    answer = await client.patch("/v1/monitors/m", json={"alarm": {"statistic": "log_cusum"}})
+    check_problem(answer, 422, "settings", "alarm.statistic")
+
+
 async def test_other_features_are_checked_against_the_templates_that_stay(
     client: httpx.AsyncClient, monitor: dict[str, Any]
 ) -> None:

@@ -194,7 +194,7 @@ def monitor_of(
         kernel=msgspec.structs.replace(kernel, centres=min(kernel.centres, reference.events)),
         alarm=alarm,
         tolerance=msgspec.structs.replace(
-            tolerance, templates=checked_templates(templates, reference, features, units)
+            tolerance, templates=checked_templates(templates, reference, features, units, alarm.statistic)
         ),
         description=request.description if present is None or "description" in sent else present.description,
         created_at=now if present is None else present.created_at,

@@ -10,7 +10,7 @@ from nplmon.broker.messages import TemplateReference
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nplmon.broker.messages import Reference
+    from nplmon.broker.messages import AlarmStatistic, Reference
 
 MOST_TEMPLATES: Final = 8
 FIELD: Final = "tolerance.templates"
@@ -21,6 +21,7 @@ def checked_templates(
     reference: Reference,
     features: tuple[str, ...],
     units: tuple[str, ...],
+    decides: AlarmStatistic,
 ) -> tuple[TemplateReference, ...]:
     """Give the templates of a monitor, each in its version.
 
@@ -28,15 +29,23 @@ def checked_templates(
     ----------
     templates:
         The references asked for.
-    reference, features, units:
-        The monitor's.
+    reference, features, units, decides:
+        The monitor's; the last is the statistic that decides on its alarm.
 
     Raises
     ------
     Problem
         `settings`, if a template lacks a feature or has it in another unit, is named twice, or has the events of the
-        reference or of another template.
+        reference or of another template, or an e-detector decides, which no template touches.
     """
+    if templates and decides != "t_score":
+        raise Problem(
+            "settings",
+            f"With templates the alarm is decided by t_score's minimum over their mixtures, not by {decides}.",
+            field="alarm.statistic",
+            value=decides,
+            remedy='Use the statistic "t_score", or no templates.',
+        )
     known = {reference.hash: reference.name}
     for template in templates:
         _same_features(template, features, units)
