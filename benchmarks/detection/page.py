@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,31 @@ BEGIN, END = "<!-- measured -->\n", "<!-- end -->\n"
 
 
 def joined(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Put several runs together, each of which measured some problems or scenarios; the first names the machine."""
-    whole = dict(results[0]) | {
-        "problems": [],
-        "left out": [one for result in results for one in result["left out"]],
-    }
+    """Put runs together, each of which measured some problems, scenarios or detectors.
+
+    The first names the machine, and says for each problem what is left out; of a detector that several measured the
+    last counts.
+    """
+    left_out = dict.fromkeys(line for result in results for line in result["left out"])
+    whole = dict(results[0]) | {"problems": [], "left out": list(left_out)}
     for problem in (one for result in results for one in result["problems"]):
         known = next((one for one in whole["problems"] if one["name"] == problem["name"]), None)
         if known is None:
-            whole["problems"].append(dict(problem))
+            whole["problems"].append(copy.deepcopy(problem))
             continue
-        for name in ("scenarios", "curves", "seconds"):
-            known[name] = known[name] + problem[name]
+        known["seconds"] += problem["seconds"]
+        detectors = {one["name"]: one for one in [*known["detectors"], *problem["detectors"]]}
+        known["detectors"] = list(detectors.values())
+        for kind in ("scenarios", "curves"):
+            found = {_key(one): one for one in known[kind]}
+            for one in problem[kind]:
+                found.setdefault(_key(one), one | {"delays": {}})["delays"] |= one["delays"]
+            known[kind] = list(found.values())
     return whole
+
+
+def _key(scenario: dict[str, Any]) -> tuple[str, str, int]:
+    return scenario["name"], scenario["strength"], scenario["quiet"]
 
 
 def main() -> None:

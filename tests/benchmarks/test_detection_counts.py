@@ -100,17 +100,26 @@ def test_the_smallest_median_is_counted_and_ties_are_told_apart() -> None:
     assert each == {"a": {"ours": 0.5}, "b": {"ours": 1.0}}
 
 
-def test_runs_are_put_together_by_problem() -> None:
-    def run(problem: str, scenario: str) -> dict[str, Any]:
-        found = {"name": problem, "scenarios": [scenario], "curves": [], "seconds": 2}
-        return {"machine": scenario, "left out": [f"not {scenario}"], "problems": [found]}
+def test_runs_are_put_together() -> None:
+    """By problem, scenario and detector; the last of what was measured twice counts."""
 
-    whole = page.joined([run("p", "a"), run("q", "b"), run("p", "c")])
-    assert [(one["name"], one["scenarios"], one["seconds"]) for one in whole["problems"]] == [
-        ("p", ["a", "c"], 4),
-        ("q", ["b"], 2),
+    def run(problem: str, scenario: str, **delays: float) -> dict[str, Any]:
+        found = {"name": scenario, "strength": "", "quiet": 0, "delays": delays}
+        body = {"name": problem, "seconds": 2, "scenarios": [found], "curves": []}
+        body["detectors"] = [{"name": name} for name in delays]
+        return {"machine": scenario, "left out": [f"not {scenario}"], "problems": [body]}
+
+    runs = [run("p", "a", x=1, y=2), run("q", "b", x=3), run("p", "c", x=4, y=5), run("p", "a", y=6, z=7)]
+    whole = page.joined(runs)
+    first, second = whole["problems"]
+    assert (first["name"], second["name"], first["seconds"]) == ("p", "q", 6)
+    assert [(one["name"], one["delays"]) for one in first["scenarios"]] == [
+        ("a", {"x": 1, "y": 6, "z": 7}),
+        ("c", {"x": 4, "y": 5}),
     ]
+    assert [one["name"] for one in first["detectors"]] == ["x", "y", "z"]
     assert (whole["machine"], whole["left out"]) == ("a", ["not a", "not b", "not c"])
+    assert runs[0] == run("p", "a", x=1, y=2)
 
 
 def test_the_page_shows_the_measured_tables() -> None:
