@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from tests.up.running import REAL, ROOT, Up, alive, wait_until
 
+from nplmon.api.pools import segment_hash
 from nplmon.broker.embedded import EmbeddedStore
 from nplmon.client import Client
 from nplmon.client.records import HistoryEntry, Receipt, Run
@@ -22,6 +23,8 @@ SEED = 2407
 CHUNKS = 50
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 REFERENCE = np.random.default_rng(SEED).exponential(size=(12_000, 2)).astype(np.float32)
+POOL = np.random.default_rng([SEED, 1000]).exponential(size=(270_000, 2)).astype(np.float32)
+"""Enough for three runs: five events for each of theirs, on average."""
 EVENTS = {
     f"c{i:02}": np.random.default_rng([SEED, i]).exponential(size=(300, 2)).astype(np.float32)
     for i in range(CHUNKS)
@@ -41,6 +44,11 @@ class Road:
         self._producers: list[threading.Thread] = []
         self._failures: list[BaseException] = []
         np.save(directory / "reference.npy", REFERENCE)
+        # As it is stored: in random order, by its content.
+        order = np.random.default_rng(int(segment_hash(("x", "y"), POOL), 16)).permutation(len(POOL))
+        np.save(directory / "pool.npy", POOL[order])
+        self._begin = 0
+        """Where the run begins in the pool."""
         for name, events in EVENTS.items():
             np.save(directory / f"{name}.npy", events)
         # At once: its imports take as long as those of the service.
@@ -80,11 +88,13 @@ class Road:
     def make_monitor(self) -> None:
         """Make the monitor `m`."""
         self.client.put_reference("r", REFERENCE, ["x", "y"])
+        assert self.client.add_to_pool("r", POOL).added == len(POOL)
         self.client.create_monitor("m", "r", kernel={"centres": 150})
 
     def produce(self, run: str) -> None:
         """Let two producers send all chunks; ten are sent by both, and each sends some of its own again."""
         self.run, self.receipts, self._duplicates = run, {}, 0
+        self._begin = len(POOL) - self.client.pool("r").left["m"]
         names = list(EVENTS)
         for share in (names[:30], names[:19:-1]):
             thread = threading.Thread(target=self._send, args=(share,))
@@ -131,23 +141,30 @@ class Road:
         """Give all lines of the history."""
         return list(self.client.history("m", self.run).entries)
 
-    def serial(self) -> list[dict[str, float]]:
+    @property
+    def pool_used(self) -> int:
+        """Pool events that the monitor has used since the run began."""
+        return len(POOL) - self.client.pool("r").left["m"] - self._begin
+
+    def serial(self) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
         """Compute in one process what the service should have found, in the order of admission.
 
-        Of each statistic that of the kernel width with the smallest p-value.
+        Of each statistic that of the kernel width with the smallest p-value; then the e-processes.
         """
         kernel = dataclasses.asdict(self.client.monitor("m").kernel)
         kernel["lambda"] = kernel.pop("lambda_")
         order = sorted(self.receipts, key=lambda name: self.receipts[name].sequence)
+        asked = {"kernel": kernel, "order": order, "run": self.run, "begin": self._begin}
         assert self._serial.stdin is not None
         assert self._serial.stdout is not None
-        self._serial.stdin.write(json.dumps({"kernel": kernel, "order": order}) + "\n")
+        self._serial.stdin.write(json.dumps(asked) + "\n")
         self._serial.stdin.flush()
-        widths = json.loads(self._serial.stdout.readline())
-        return [
+        said = json.loads(self._serial.stdout.readline())
+        best = [
             {kind: min((one[kind] for one in found), key=lambda one: one[1])[0] for kind in found[0]}
-            for found in zip(*widths, strict=True)
+            for found in zip(*said["widths"], strict=True)
         ]
+        return best, said["evidence"]
 
     def pid(self, role: str) -> int:
         """Give the process id of the child of `up` that has this role."""
