@@ -16,6 +16,7 @@ from nplmon.api import create_app
 from nplmon.broker import Backlog, Broker
 from nplmon.broker.findings import EffectSize
 from nplmon.broker.messages import (
+    CalibrationUsed,
     HistoryEntry,
     RateTested,
     Snapshot,
@@ -55,6 +56,7 @@ def aggregator(registry: CollectorRegistry) -> None:
             value=1.0,
             state="closed form",
             p=0.5,
+            p_resolution=1e-3,
             z=0.0,
             null_mean=1.0,
             null_deviation=1.0,
@@ -79,6 +81,7 @@ def aggregator(registry: CollectorRegistry) -> None:
         exposure_ratio=0.1,
         pool_left=5,
         statistics=statistics,
+        calibration=CalibrationUsed(source="toys", run_length=1000, warning_run_length=100, key="k"),
         tolerance=ToleranceState(templates=(TemplateFraction(name="up", fraction=0.2),)),
         rate=RateTested(
             state="exact",

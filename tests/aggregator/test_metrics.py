@@ -46,6 +46,20 @@ def test_a_statistic_comes_with_its_null_and_thresholds(
     assert registry.get_sample_value("nplmon_alarm_threshold", {"monitor": "m", "kind": "t_sum"}) == total
 
 
+def test_it_tells_whether_toys_judge_and_for_what_run_length(
+    metrics: AggregatorMetrics, registry: CollectorRegistry, snapshot: Snapshot
+) -> None:
+    assert snapshot.calibration is not None
+    for source, number in (("closed form", 0), ("toys", 1)):
+        used = msgspec.structs.replace(snapshot.calibration, source=source)
+        metrics.show(msgspec.structs.replace(snapshot, calibration=used))
+        assert registry.get_sample_value("nplmon_calibrated", {"monitor": "m"}) == number
+    name = "nplmon_calibration_expected_run_length_chunks"
+    assert registry.get_sample_value(name, {"monitor": "m"}) == 1000
+    metrics.show(msgspec.structs.replace(snapshot, calibration=None))
+    assert registry.get_sample_value(name, {"monitor": "m"}) is None
+
+
 def test_what_is_invalid_or_missing_is_not_shown_any_more(
     metrics: AggregatorMetrics, registry: CollectorRegistry, snapshot: Snapshot
 ) -> None:

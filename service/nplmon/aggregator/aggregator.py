@@ -103,6 +103,7 @@ class Aggregator:
         finally:
             holding.cancel()
             await asyncio.gather(holding, return_exceptions=True)
+            await self._thresholds.close()
             await self._calibrating.close()
             try:
                 for monitor in list(self._fences):

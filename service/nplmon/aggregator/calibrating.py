@@ -89,10 +89,11 @@ class Calibrating:
             now = await self._broker.calibrations.get(monitor.name)
         except (NoCalibration, UnknownMonitor):
             return ""
+        unfinished = "the toys were not complete when the run began"
         if now.state == "complete" and now.monitor_epoch == monitor.epoch:
-            return "the toys were not complete when the run began" if later else ""
+            return unfinished if later else ""
         if now.state == "running":
-            return f"{now.toys_done:,} of {now.plan.toys:,} toys are done"
+            return unfinished
         why = f": {now.reason}" if now.reason else ""
         return f"the calibration by toys is {now.state}{why}"
 

@@ -66,6 +66,14 @@ class AggregatorMetrics:
         self._tolerated = gauge(
             "nplmon_tolerated_fraction", "Share of the templates in the mixture that explains the data best."
         )
+        self._resolution = gauge(
+            "nplmon_p_value_resolution", "Smallest p that its calibration can tell.", "kind"
+        )
+        self._calibrated = gauge("nplmon_calibrated", "Whether toys judge the live run now: 0 or 1.")
+        self._run_length = gauge(
+            "nplmon_calibration_expected_run_length_chunks",
+            "Expected chunks between false alarms by the shape.",
+        )
         self._chunks = gauge("nplmon_run_chunks", "Chunks in the live run's statistic.")
         self._events = gauge("nplmon_run_events", "Events in the live run's statistic.")
         self._exposure = gauge("nplmon_reference_exposure_ratio", "Expected events of the run / N_eff.")
@@ -140,6 +148,7 @@ class AggregatorMetrics:
             for family, value in (
                 (self._statistic, one.value),
                 (self._p, one.p),
+                (self._resolution, one.p_resolution),
                 (self._z, one.z),
                 (self._null_mean, one.null_mean),
                 (self._null_deviation, one.null_deviation),
@@ -152,6 +161,13 @@ class AggregatorMetrics:
                 else:
                     family.labels(monitor, kind).set(value)
         self._alarm.labels(monitor).set(LEVELS[snapshot.alarm.level])
+        used = snapshot.calibration
+        if used is None:
+            for family in (self._calibrated, self._run_length):
+                _forget(family, monitor)
+        else:
+            self._calibrated.labels(monitor).set(used.source == "toys")
+            self._run_length.labels(monitor).set(used.run_length)
         self._chunks.labels(monitor).set(snapshot.chunks)
         self._events.labels(monitor).set(snapshot.events)
         self._exposure.labels(monitor).set(snapshot.exposure_ratio)

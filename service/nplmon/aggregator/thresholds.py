@@ -26,7 +26,7 @@ def typical(expected: float) -> float:
     Examples
     --------
     >>> typical(1000.0) == typical(1050.0) < typical(1200.0), round(typical(1000.0))
-    (True, 1009)
+    (True, 1010)
     """
     return float(GRID ** round(math.log(expected, GRID)))
 

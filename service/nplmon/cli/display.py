@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from nplmon.client import Alarm, EffectSize, HistoryEntry, RateTested, Snapshot, Status
+    from nplmon.client import Alarm, CalibrationUsed, EffectSize, HistoryEntry, RateTested, Snapshot, Status
 
 _BARS = "▁▂▃▄▅▆▇█"
 _STYLES = {"ok": "green", "warning": "yellow", "alarm": "bold red"}
@@ -82,6 +82,22 @@ def rate_words(rate: RateTested) -> str:
     )
 
 
+def calibration_words(used: CalibrationUsed) -> str:
+    """Say what p and thresholds are from.
+
+    Examples
+    --------
+    >>> from nplmon.client import CalibrationUsed
+    >>> calibration_words(CalibrationUsed(source="closed form", run_length=1000, warning_run_length=100, key="k"))
+    'closed form; a false alarm every 1000 chunks, a false warning every 100'
+    """
+    said = f"{used.toys:,} toys of {used.chunks} chunks" if used.source == "toys" else used.source
+    said += (
+        f"; a false alarm every {used.run_length:g} chunks, a false warning every {used.warning_run_length:g}"
+    )
+    return "; ".join(filter(None, (said, used.note, used.disagreement)))
+
+
 def main_kind(snapshot: Snapshot) -> str | None:
     """Name the statistic that the alarm watches: that of the alarm, else the one that decides."""
     if snapshot.alarm.kind in snapshot.statistics:
@@ -134,6 +150,8 @@ def counts(status: Status, now: float) -> list[tuple[str, str]]:
     if snapshot is None:
         return [*fields, ("statistic", "none yet: no chunk is applied")]
     rate = [("rate", rate_words(snapshot.rate))] if snapshot.rate is not None else []
+    used = snapshot.calibration
+    used_words = [] if used is None else [("calibration", calibration_words(used))]
     tolerance = snapshot.tolerance
     tolerated = [("tolerated", tolerance_words(tolerance))] if tolerance is not None else []
     return [
@@ -144,6 +162,7 @@ def counts(status: Status, now: float) -> list[tuple[str, str]]:
         *rate,
         ("effect size", effect_words(snapshot.effect_size)),
         *tolerated,
+        *used_words,
         ("updated", age_words(now - snapshot.updated_at, status.pending)),
         ("alarm", alarm_words(snapshot.alarm)),
     ]

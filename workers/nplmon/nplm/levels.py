@@ -9,6 +9,8 @@ with independent standard normal vectors g, and :math:`t_{score} = (1 + n \lambd
 for all n. Several widths are several forms A of one z, because their scores are sums over the same events. So toys need
 one vector, no fit and no sum. The leading directions are drawn; all others of a width together are a chi-square with
 their mean, variance and skewness, a function of one more normal number whose correlation in time is :math:`\rho^2`.
+In mode "rate" the count of the events, one direction of all, has no error from the reference; here it is taken to move
+like the others, which matters where the exposure is well above 1.
 
 A threshold for each chunk from the toys that cross there would need many of them: 10 ERT for 30 %. The thresholds are
 smooth in log n, so a window of chunks is taken at once, log p = level + slope log n, whose level is chosen such that
@@ -45,8 +47,10 @@ SLOPE: Final = 0.75
 """Of log p in log n within a window; it is between 0.5 at the first chunks and 1 late."""
 MOST_TOYS: Final = 50_000
 LEAST_TOYS: Final = 700
-LENGTH: Final = 3
-"""Chunks with thresholds, in run lengths: 5 % of the runs under H0 go further."""
+LENGTH: Final = 6
+"""Chunks with thresholds, in run lengths: 2 in 1,000 runs under H0 go further."""
+LATEST: Final = 0.25
+"""Of the run length: the widest window."""
 LONGEST: Final = 5_000
 """Chunks with thresholds, at most."""
 LEADING: Final = 16
@@ -318,10 +322,14 @@ def _thresholds(process: Process, run_length: float, rng: np.random.Generator) -
         carry = wanted - crossing
         staying = z[lowest > ordered[crossing - 1]]
         needed = int(max(_crossing(run_length) * run_length / _width(end, run_length), LEAST_TOYS))
+        if not len(staying):
+            first = end
+            break
+        if 2 * len(staying) < LEAST_TOYS:
+            # Late, those that stay are few: each goes on as several, which part soon.
+            staying = np.tile(staying, (-(-LEAST_TOYS // len(staying)), 1))
         # They are in random order, so that the first ones are any.
         z, first = staying[:needed], end
-        if not len(z):
-            break
     return PValueThresholds(
         run_length=float(run_length),
         toys=toys,
@@ -335,7 +343,8 @@ def _width(first: int, run_length: float) -> int:
     """Give the chunks of the window after `first`."""
     if not first:
         return 1  # the first chunk's threshold is p = 1 / ERT: nothing before it matters
-    return int(max(1, WIDEST * first, _crossing(run_length) * run_length / MOST_TOYS))
+    late = min(WIDEST * first, LATEST * run_length)
+    return int(max(1, late, _crossing(run_length) * run_length / MOST_TOYS))
 
 
 def _crossing(run_length: float) -> float:
