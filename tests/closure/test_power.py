@@ -36,6 +36,7 @@ def test_the_table_of_powers() -> None:
     assert all(one["low"] <= one["high"] for one in rows)
     assert len(study.checks) == 2 * len(expo.SIGNALS)
     assert "| bulk |" in study.text
+    assert len(study.figures["power"]().axes[0].get_yticks()) == len(expo.SIGNALS)
 
 
 def test_intervals_of_separations_cover() -> None:
@@ -58,6 +59,7 @@ def test_delays_are_counted_from_the_start() -> None:
         if anomaly == "bulk":
             assert one["detected"] == one["streams"] - one["early"], detector
             assert 1 <= one["low"] <= one["median"] <= one["high"] <= 30
+    assert len(study.figures["delay"]().axes[0].get_yticks()) == 2 * len(STRENGTHS)
     alone = streams(DELAY, 5, 2, 1)
     together = streams(DELAY, 5, 0, 3)
     for anomaly in STRENGTHS:

@@ -28,6 +28,7 @@ from nplmon.simulators import expo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from nplmon.closure.workers import Workers
@@ -192,7 +193,14 @@ def delays(plan: DelayPlan, workers: Workers, tell: Callable[[str, int, int], No
         ),
         checks=_checks(found, plan),
         data={"delays": [asdict(one) | _finite(one) for one in found]},
+        figures={"delay": partial(_draw, found)},
     )
+
+
+def _draw(found: list[Delay]) -> Figure:
+    from nplmon.closure.figures import delay_figure  # noqa: PLC0415 (needs matplotlib)
+
+    return delay_figure(found)
 
 
 def _checks(found: list[Delay], plan: DelayPlan) -> list[Check]:

@@ -8,13 +8,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
+from nplmon.closure.power import Separation
 from nplmon.offline.figures.null_figure import NAMES
 from nplmon.offline.figures.style import DATA, LEARNED, NULL, ONE_SIGMA, REFERENCE, TOYS, TWO_SIGMA
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from nplmon.closure.delay import Delay
     from nplmon.closure.uniform import Found
 
 COLOURS: Final = (DATA, LEARNED, NULL, TOYS)
@@ -120,3 +124,50 @@ def evidence_figure(peaks: dict[str, NDArray[np.float64]]) -> Figure:
     axes.set_ylabel("share of ordinary streams with $E \\geq A$")
     axes.legend(loc="lower left")
     return figure
+
+
+def power_figure(found: list[Separation]) -> Figure:
+    """Draw Z of each statistic for each signal with its interval, on an axis that is logarithmic above 1."""
+    signals = list(dict.fromkeys(one.signal for one in found))
+    kinds = list(dict.fromkeys(one.kind for one in found))
+    figure = Figure(figsize=(6.4, 5.0))
+    axes = figure.subplots(gridspec_kw={"left": 0.2, "right": 0.97, "top": 0.97, "bottom": 0.14})
+    for number, (kind, colour) in enumerate(zip(kinds, COLOURS, strict=False)):
+        mine = [one for one in found if one.kind == kind]
+        _points(axes, [signals.index(one.signal) + 0.16 * (number - 1.5) for one in mine], mine, colour, kind)
+    axes.set_xscale("symlog", linthresh=1.0)  # of few runs Z may be below 0
+    axes.set_yticks(range(len(signals)), signals)
+    axes.invert_yaxis()
+    axes.set_xlabel("$Z$ of the median")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def delay_figure(found: list[Delay]) -> Figure:
+    """Draw the median delay of each detector for each anomaly and start with its interval."""
+    cases = list(dict.fromkeys((one.anomaly, one.start) for one in found))
+    detectors = list(dict.fromkeys(one.detector for one in found))
+    figure = Figure(figsize=(6.4, 5.0))
+    axes = figure.subplots(gridspec_kw={"left": 0.27, "right": 0.97, "top": 0.97, "bottom": 0.14})
+    for number, (detector, colour) in enumerate(zip(detectors, COLOURS, strict=False)):
+        # What lies beyond the streams' end has no place here: it stands in the table.
+        mine = [one for one in found if one.detector == detector and np.isfinite(one.high)]
+        places = [cases.index((one.anomaly, one.start)) + 0.2 * (number - 1) for one in mine]
+        _points(axes, places, mine, colour, detector)
+    axes.set_xlim(left=0)
+    axes.set_yticks(range(len(cases)), [f"{anomaly} from {start}" for anomaly, start in cases])
+    axes.invert_yaxis()
+    axes.set_xlabel("chunks from the start of the anomaly to the alarm")
+    axes.legend(loc="upper right")
+    return figure
+
+
+def _points(
+    axes: Axes, places: list[float], found: Sequence[Separation | Delay], colour: str, label: str
+) -> None:
+    """Draw numbers with their intervals, one above the other."""
+    middle = np.array([one.z if isinstance(one, Separation) else one.median for one in found])
+    low, high = np.array([one.low for one in found]), np.array([one.high for one in found])
+    axes.errorbar(
+        middle, places, xerr=np.abs([middle - low, high - middle]), fmt="o", color=colour, ms=4, label=label
+    )

@@ -28,6 +28,7 @@ from nplmon.simulators import expo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from nplmon.closure.workers import Workers
@@ -178,7 +179,14 @@ def power(plan: PowerPlan, workers: Workers, tell: Callable[[str, int, int], Non
         ),
         checks=checks,
         data={"separations": [asdict(one) for one in found]},
+        figures={"power": partial(_draw, found)},
     )
+
+
+def _draw(found: list[Separation]) -> Figure:
+    from nplmon.closure.figures import power_figure  # noqa: PLC0415 (needs matplotlib)
+
+    return power_figure(found)
 
 
 def _said(one: Separation) -> str:
