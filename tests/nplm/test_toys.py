@@ -97,7 +97,8 @@ def test_any_batches_give_the_same(models: list[KernelModel], pool: NDArray[np.f
     assert again.plan == PLAN.digest
     for kind in KINDS:
         np.testing.assert_allclose(again.values[kind], whole.values[kind], rtol=1e-3)
-    assert not np.allclose(whole.values["t_score"][0], whole.values["t_score"][1])
+    # Each toy is another one.
+    assert len(np.unique(whole.values["t_score"][:, 0, 0].round(6))) == 5
 
 
 def test_the_score_needs_no_fit(
