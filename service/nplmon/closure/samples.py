@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -45,7 +46,7 @@ class Source:
     @property
     def events(self) -> int:
         """Events of the file; 0 for EXPO-1D, which has as many as are wanted."""
-        return len(read_sample([self.path], list(self.features)).events) if self.path else 0
+        return len(_read(self.path, self.features)) if self.path else 0
 
     def parts(self, seed: int, *sizes: int) -> list[NDArray[np.float32]]:
         """Give disjoint parts of the sample in random order, float32 (size, d) each.
@@ -63,7 +64,7 @@ class Source:
         rng = np.random.default_rng([seed, 7])
         if not self.path:
             return [expo.sample(rng, size) for size in sizes]
-        events = read_sample([self.path], list(self.features)).events
+        events = _read(self.path, self.features)
         if sum(sizes) > len(events):
             raise AnalysisError(
                 f"{self.path} has {len(events):,} events, but {sum(sizes):,} are needed: give --runs or --chunks that "
@@ -83,6 +84,11 @@ class Source:
                 seed=seed,
             )
         ]
+
+
+@lru_cache(maxsize=1)
+def _read(path: str, features: tuple[str, ...]) -> NDArray[np.float32]:
+    return read_sample([path], list(features)).events
 
 
 EXPO: Final = Source()

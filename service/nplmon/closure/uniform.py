@@ -28,9 +28,11 @@ EXPOSURES: Final = (0.1, 0.5, 2.0)
 EVENTS: Final = 200.0
 """Mean count of a chunk."""
 TAILS: Final = (0.01, 0.001)
-SPARE: Final = 30
-"""Events of a pool for each event of a toy: an exposure of the pool of 0.03."""
+SPARE: Final[dict[Calibrated, int]] = {"disjoint": 30, "fixed-reference": 1_000}
+"""Events of a pool for each event of a toy, where the sample has as many as are wanted."""
 BATCH: Final = 50
+POOL_SEEDS: Final = 10**6
+"""Between the seed of a reference and those of its pools."""
 CONFIDENCE: Final = 0.99
 
 
@@ -68,6 +70,24 @@ class Case:
         """Numbers of chunks that are looked at."""
         return tuple(n for n in NUMBERS if n <= self.chunks)
 
+    @property
+    def pool(self) -> int:
+        """Events of the pool of the runs, and of that of the toys."""
+        if self.source.path:  # what the file has beside the reference, in two halves
+            return (self.source.events - self.reference) // 2
+        return int(SPARE[self.calibrated] * self.chunks * EVENTS)
+
+    def shift(self, chunk: int) -> float:
+        """Give by how many deviations of a statistic the pools' own errors move it, typically.
+
+        With e the exposure of the reference and f that of a pool, runs scatter around the pool, off by f from H0 in the
+        variance of the mean score, and the reference, off by e, is multiplied with it: 2 sqrt(e f) of sqrt(2 + 4 e) for
+        a direction; with two pools sqrt(2) as much (ours).
+        """
+        e = self.exposure * chunk / self.chunks
+        f = chunk * EVENTS / self.pool
+        return float(2 * np.sqrt(2 * e * f / (2 + 4 * e)))
+
     def plan(self, *, toys: bool) -> ToyPlan:
         """Give the plan of the runs, or of the toys that calibrate them."""
         seed = 2 * self.seed + toys
@@ -77,14 +97,21 @@ class Case:
 
     def replay(self, first: int, count: int, *, toys: bool) -> Trajectories:
         """Replay some of the runs, or of the toys."""
-        size = int(SPARE * self.chunks * EVENTS)
-        if self.source.path:  # what the file has beside the reference, in two halves
-            size = (self.source.events - self.reference) // 2
-        reference, pool, other = self.source.parts(self.seed, self.reference, size, size)
+        reference, pool = self._events(toys=toys)
         models = self.source.prepare(Reference(reference), self.seed)
-        return replay(
-            models, other if toys else pool, self.plan(toys=toys), first, count, prepare=self.source.prepare
-        )
+        return replay(models, pool, self.plan(toys=toys), first, count, prepare=self.source.prepare)
+
+    def _events(self, *, toys: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Give the reference, and the pool of the runs or of the toys."""
+        if self.source.path:
+            reference, *pools = self.source.parts(self.seed, self.reference, self.pool, self.pool)
+            return reference, pools[toys]
+        if self.calibrated == "disjoint":
+            reference, pool = self.source.parts(self.seed, self.reference, self.pool)
+            return reference, pool
+        (reference,) = self.source.parts(self.seed, self.reference)
+        (pool,) = self.source.parts(self.seed + (1 + toys) * POOL_SEEDS, self.pool)
+        return reference, pool
 
     def batches(self, *, toys: bool) -> list[Callable[[], Trajectories]]:
         """Give the runs, or the toys, in parts that may be done beside each other."""
@@ -128,8 +155,13 @@ class Found:
 
     @property
     def promised(self) -> bool:
-        """Whether they should be uniform: the closed form averages over references, of which one is a draw."""
-        return self.toys > 0 or self.case.calibrated == "disjoint"
+        """Whether they should be uniform: not in closed form for one reference, which is one draw of its error.
+
+        Nor with toys from a pool whose own error is more than what so many runs resolve.
+        """
+        if not self.toys:
+            return self.case.calibrated == "disjoint"
+        return bool(self.case.shift(self.chunk) <= (1 / self.p.size + 1 / self.toys) ** 0.5)
 
     def checks(self) -> Iterable[Check]:
         """Compare with uniform: Kolmogorov-Smirnov, and the numbers in the tails."""
@@ -222,7 +254,8 @@ def uniform(cases: list[Case], workers: Workers, tell: Callable[[str, int, int],
         text=(
             "Runs of ordinary chunks with Poisson counts. *disjoint*: each run has a reference of its own, p is the "
             "closed form's. *fixed-reference*: one reference for all runs; p is from toys whose data come from a pool "
-            "beside that of the runs, and the closed form, which averages over references, is shown for comparison."
+            "beside that of the runs, and the closed form, which averages over references, is shown for comparison. "
+            "Where the two pools' own errors are more than so many runs resolve, that is not promised."
         ),
         checks=checks,
         data={"cases": [_row(one) for one in found]},
@@ -246,6 +279,8 @@ def _row(one: Found) -> dict[str, Any]:
         "chunk": one.chunk,
         "p_from": one.origin,
         "promised": one.promised,
+        "pool_events": case.pool,
+        "pool_shift": case.shift(one.chunk) if case.calibrated == "fixed-reference" else 0.0,
         "ks_p": one.ks,
         "tails": {
             f"{tail:g}": {
