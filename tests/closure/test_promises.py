@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
 
 @pytest.mark.parametrize(
     ("sample", "calibrated"),
-    [("EXPO-1D", "disjoint"), ("dimuon", "disjoint")],
+    [("EXPO-1D", "disjoint"), ("EXPO-1D", "fixed-reference"), ("dimuon", "disjoint")],
 )
 def test_p_is_uniform(sample: str, calibrated: Calibrated, request: pytest.FixtureRequest) -> None:
     """T_chunk, t_agg and t_score after 1, 8 and 32 chunks: Kolmogorov-Smirnov at 1 %, and the tails at 1 and 0.1 %.
