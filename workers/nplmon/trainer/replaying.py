@@ -136,8 +136,8 @@ def batch_size(once: float, each: float) -> int:
 
     Examples
     --------
-    >>> batch_size(0.1, 0.1), batch_size(1.0, 0.1), batch_size(0.0, 7.0), batch_size(0.1, 1e-6)
-    (19, 40, 1, 500)
+    >>> batch_size(0.25, 0.125), batch_size(1.0, 0.125), batch_size(0.0, 7.0), batch_size(0.25, 1e-6)
+    (14, 32, 1, 500)
     """
     shared = once * (1 - OVERHEAD) / OVERHEAD
     return int(min(max((BATCH_SECONDS - once) / each, shared / each, 1), LARGEST))
