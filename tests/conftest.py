@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from nplmon.broker.embedded import EmbeddedStore
@@ -10,6 +11,13 @@ from nplmon.broker.embedded import EmbeddedStore
 # The same examples each time, and none fails because the machine is busy.
 settings.register_profile("nplmon", deadline=None, derandomize=True)
 settings.load_profile("nplmon")
+# Tracebacks as Python writes them: drawn with all local arrays in frames they take seconds, and hold up the event loop.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture
