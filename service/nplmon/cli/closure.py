@@ -28,7 +28,7 @@ def closure(
         Path, typer.Option("--out", metavar="DIR", help="Write closure.json, closure.md and the plots there.")
     ],
     quick: Annotated[
-        bool, typer.Option("--quick", help="A minute's look: 40 runs of 8 chunks at one exposure.")
+        bool, typer.Option("--quick", help="A few minutes' look: 40 runs of 8 chunks at one exposure.")
     ] = False,
     study: Annotated[
         list[str] | None,

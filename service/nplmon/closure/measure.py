@@ -77,7 +77,7 @@ class Settings:
         PowerPlan(toys=self.toys)
 
     def quickly(self) -> Settings:
-        """Give settings for a minute's look at whether all works; its intervals are wide."""
+        """Give settings for a few minutes' look at whether all works; its intervals are wide."""
         return replace(self, **QUICK)
 
     def cases(self) -> list[Case]:
