@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import interpolate
-from tests.aggregator.samples import EVENTS, a_ledger, a_monitor, a_receipt, basis, calibration
+from tests.aggregator.samples import (
+    EVENTS,
+    a_fit,
+    a_ledger,
+    a_monitor,
+    a_receipt,
+    basis,
+    calibration,
+    chunk,
+    sample,
+)
 
+from nplmon.aggregator.evidence import Fresh
 from nplmon.aggregator.judge import Judge
 from nplmon.aggregator.ledger import Ledger
 from nplmon.broker.messages import AlarmPolicy, Fit, WidthFit
@@ -103,9 +116,32 @@ def test_halved_thresholds_alarm_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_e_detector_decides_where_it_is_chosen() -> None:
-    """Without a pool it stands still, and says so; t_score beside it raises nothing."""
+    """Chunks of another distribution: t_score is past its threshold at once, but the alarm waits for e-SR."""
+    policy = AlarmPolicy(expected_run_length=20, warning_run_length=5, statistic="log_sr")
+    ledger, pool, used = a_ledger(a_monitor(alarm=policy)), sample(20_000, 99), 0
+    for i in range(1, 31):
+        events = (chunk(i) * 1.5).astype(np.float32)
+        fresh = Fresh(events=pool[used:], left=len(pool) - used, pooled=True)
+        page = ledger.apply([a_fit(i, events)], {i: events.tobytes()}, 1.0, fresh)
+        used += page.pool_used
+        one = page.snapshot.statistics["log_sr"]
+        assert one.value is not None
+        assert one.threshold == pytest.approx(math.log(20))
+        assert page.snapshot.deciding == "log_sr"
+        assert (page.snapshot.alarm.level == "alarm") == (one.value >= one.threshold)
+        if page.snapshot.alarm.level == "alarm":
+            break
+    assert page.snapshot.alarm.kind == "log_sr"
+    assert page.snapshot.alarm.rule.endswith("at most one false alarm in 20 chunks (e-detector, exact)")
+
+
+def test_without_a_pool_an_e_detector_stands_still_and_says_so() -> None:
+    """No number of it looks valid, and t_score beside it raises nothing."""
     policy = AlarmPolicy(expected_run_length=4, warning_run_length=2, statistic="log_sr")
     ledger = a_ledger(a_monitor(alarm=policy))
-    rng = np.random.default_rng(4)
-    assert a_stream(rng, ledger) == LONGEST
-    assert ledger.alarm.level == "ok"
+    for i in range(1, 5):
+        events = (chunk(i) * 1.5).astype(np.float32)
+        page = ledger.apply([a_fit(i, events)], {i: events.tobytes()}, 1.0)
+    one = page.snapshot.statistics["log_sr"]
+    assert (one.state, one.value, one.threshold) == ("stopped", None, None)
+    assert page.snapshot.alarm.level == "ok"

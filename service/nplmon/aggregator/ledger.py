@@ -12,6 +12,7 @@ from nplmon.aggregator.alarm import highest, next_alarm
 from nplmon.aggregator.anomalous import AnomalousEvents
 from nplmon.aggregator.binning import Binning
 from nplmon.aggregator.effect import Effect
+from nplmon.aggregator.entries import applied, dead
 from nplmon.aggregator.evidence import EvidencePart, Fresh
 from nplmon.aggregator.marginals import Marginals
 from nplmon.aggregator.pairs import Pairs
@@ -244,7 +245,7 @@ class Ledger:
             if isinstance(result, Death):
                 self._dead += 1
                 drop_fits.append(receipt.sequence)
-                history.append(self._death_entry(result, at))
+                history.append(dead(result, self._alarm.level, at))
                 continue
             events = self.events(payloads[receipt.sequence])
             expected = expected_events(self.monitor, receipt)
@@ -272,7 +273,7 @@ class Ledger:
             )
             decided = self._tolerated.decided(self._alarm, risen, self._widths.runs[found.winner])
             self._alarm = highest(decided, (part.alarm for part in self._parts))
-            history.append(self._entry(result, found.statistics, at))
+            history.append(applied(result, found.statistics, self._alarm.level, at))
         last = results[-1].receipt
         # The nulls' quantiles are most of the work of a chunk: they are computed again after a death alone.
         if found is None and self._widths.chunks:
@@ -334,37 +335,6 @@ class Ledger:
             decides=decides if by_p else chosen,
             ruling=rulings[decides] if by_p else None,
             winner=joint[decides].best,
-        )
-
-    def _entry(self, fit: Fit, statistics: dict[str, Statistic], at: float) -> HistoryEntry:
-        receipt = fit.receipt
-        return HistoryEntry(
-            sequence=receipt.sequence,
-            chunk=receipt.chunk,
-            state="applied",
-            events=receipt.events,
-            exposure=receipt.exposure,
-            accepted_at=receipt.accepted_at,
-            applied_at=at,
-            fit_seconds=fit.fit_seconds,
-            trainer=fit.trainer,
-            # What stands still is said by the snapshot; a line for every chunk would only fill the history.
-            statistics={kind: one for kind, one in statistics.items() if one.state != "stopped"},
-            alarm=self._alarm.level,
-        )
-
-    def _death_entry(self, death: Death, at: float) -> HistoryEntry:
-        receipt = death.receipt
-        return HistoryEntry(
-            sequence=receipt.sequence,
-            chunk=receipt.chunk,
-            state="dead",
-            events=receipt.events,
-            exposure=receipt.exposure,
-            accepted_at=receipt.accepted_at,
-            applied_at=at,
-            alarm=self._alarm.level,
-            error=death.error,
         )
 
     def _snapshot(
