@@ -270,7 +270,7 @@ def test_the_anomaly_raises_the_alarm_and_the_ordinary_chunks_do_not() -> None:
     assert set(found) >= KEYS
     assert (found["chunks_accepted"], found["chunks_applied"]) == (40, 40)
     assert 38_000 < found["events"] < 42_000  # 40,000 expected, and the counts fluctuate
-    assert set(found["statistics"]) == KINDS
+    assert set(found["statistics"]) >= KINDS
     assert all({"value", "p", "Z"} <= set(one) for one in found["statistics"].values())
     assert 21 <= found["alarm_chunk"] <= 40
     assert found["statistics"]["t_score"]["value"] > found["statistics"]["t_score"]["threshold"]
