@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nplmon.broker.messages import Monitor
     from nplmon.prepared import Prepared
 
-PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 0.1
 """How long one look waits for a computation: meanwhile the runs of other monitors stand still."""
 KEPT = 64
 """Calibrations in memory."""
