@@ -110,7 +110,7 @@ def expo_1d(*, quick: bool) -> Source:
 
 
 def dimuon_5d(*, quick: bool) -> Source:
-    """N_R = 100,000, N = 1,000, M = 400, events of a full simulation."""
+    """N_R = 100,000, N = 1,000, M = 1000, events of a full simulation."""
     path = DATA / "dimuon_sm.npz"
     if not path.exists():
         raise AbsentError(f"dimuon 5-D: there is no {path}")
@@ -118,7 +118,7 @@ def dimuon_5d(*, quick: bool) -> Source:
     with np.load(path) as file:
         sample = file["events"][:, :5]
     sample = sample[rng.permutation(len(sample))]
-    reference, events, block, centres = (4_000, 200, 50, 60) if quick else (100_000, 1_000, 50, 400)
+    reference, events, block, centres = (4_000, 200, 50, 60) if quick else (100_000, 1_000, 50, 1_000)
     pool = sample[reference : reference + 20_000] if quick else sample[reference:]
     problem = _problem(
         "dimuon 5-D",
