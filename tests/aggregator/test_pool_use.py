@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 import httpx
 import numpy as np
 import pytest
-from structlog.testing import capture_logs
+from structlog.testing import CapturingLogger
 from tests.aggregator.samples import EVENTS, HASH, a_ledger, a_monitor, admit, fit, payloads, sample
 from tests.aggregator.work import AtWork
 
+from nplmon.aggregator import aggregator
 from nplmon.aggregator.evidence import Fresh
 from nplmon.api import create_app
 from nplmon.broker import Broker
@@ -30,6 +31,15 @@ async def snapshot(broker: Broker, run: str = "a") -> Snapshot:
     found = await broker.statistics.snapshot("m", run)
     assert found is not None
     return found
+
+
+async def shows(work: AtWork, name: str, value: object, **labels: str) -> None:
+    """Wait for an exported value: it follows the save."""
+
+    async def seen() -> bool:
+        return work.value(name, monitor="m", **labels) == value
+
+    await work.until(seen, f"{name} is {value}")
 
 
 async def position(broker: Broker) -> int:
@@ -76,7 +86,7 @@ async def test_two_runs_of_a_monitor_share_its_position(
             await work.applied(sequence, run=run)
     one, other = await snapshot(broker, "a"), await snapshot(broker, "b")
     assert await position(broker) == one.pool_used + other.pool_used
-    assert work.value("nplmon_pool_consumed_events_total", monitor="m") == await position(broker)
+    await shows(work, "nplmon_pool_consumed_events_total", await position(broker))
     reset = await broker.runs.reset("m", "a")
     assert reset.applied == 0
     assert await position(broker) == one.pool_used + other.pool_used
@@ -100,7 +110,7 @@ async def test_a_page_computed_from_another_position_is_not_saved(
     await admit(broker, 1)
     await fit(broker)
     await work.applied(1)
-    assert work.value("nplmon_aggregation_failures_total", monitor="m", reason="moved") == 1
+    await shows(work, "nplmon_aggregation_failures_total", 1, reason="moved")
     assert await position(broker) == 5000 + (await snapshot(broker)).pool_used
 
 
@@ -118,9 +128,9 @@ async def test_an_empty_pool_stops_and_a_refill_goes_on(
     assert (stopped.state, stopped.value, stopped.p) == ("stopped", None, None)
     assert (now.pool_left, await position(broker)) == (0, 100)
     assert 0 < now.untested < EVENTS
-    assert work.value("nplmon_e_process_stopped", monitor="m") == 1
-    assert work.value("nplmon_pool_events", monitor="m") == 0
-    assert work.value("nplmon_pool_untested_events", monitor="m") == now.untested
+    await shows(work, "nplmon_e_process_stopped", 1)
+    await shows(work, "nplmon_pool_events", 0)
+    await shows(work, "nplmon_pool_untested_events", now.untested)
     assert work.value("nplmon_test_statistic", monitor="m", kind="log_e") is None
 
     transport = httpx.ASGITransport(create_app(broker, Settings()))
@@ -128,10 +138,7 @@ async def test_an_empty_pool_stops_and_a_refill_goes_on(
         body = {"events": sample(2_000, 78).tolist()}
         assert (await client.put("/v1/references/r/pool", json=body)).json()["pool"]["left"] == {"m": 2_000}
 
-        async def seen() -> bool:
-            return work.value("nplmon_pool_events", monitor="m") == 2_000
-
-        await work.until(seen, "the level is shown between chunks")
+        await shows(work, "nplmon_pool_events", 2_000)  # also between chunks
         await admit(broker, 2)
         await fit(broker)
         await work.applied(2)
@@ -140,8 +147,8 @@ async def test_an_empty_pool_stops_and_a_refill_goes_on(
     assert exact["state"] == "exact"
     assert f"{now.untested} events of the run were not tested" in exact["note"]
     assert said["untested"] == now.untested
-    assert work.value("nplmon_e_process_stopped", monitor="m") == 0
-    assert work.value("nplmon_test_statistic", monitor="m", kind="log_e") == exact["value"]
+    await shows(work, "nplmon_e_process_stopped", 0)
+    await shows(work, "nplmon_test_statistic", exact["value"], kind="log_e")
 
 
 async def test_a_monitor_made_anew_goes_on_where_the_deleted_one_was(
@@ -180,18 +187,19 @@ async def test_a_pool_shortened_before_the_monitor_was_there_is_used_from_its_fi
 
 
 async def test_past_the_budget_it_is_exported_and_warned_about_and_the_approximate_form_is_not(
-    broker: Broker, monitor: Monitor, start: Start
+    broker: Broker, monitor: Monitor, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(broker, sample(10, 77))
-    with capture_logs() as logs:
-        work = await start(exposure_budget=EVENTS / 2000 / 2)
-        for sequence in (1, 2):
-            await admit(broker, sequence)
-            await fit(broker)
-            await work.applied(sequence)
-    warned = [line["event"] for line in logs if line["log_level"] == "warning"]
+    said = CapturingLogger()
+    monkeypatch.setattr(aggregator, "log", said)
+    work = await start(exposure_budget=EVENTS / 2000 / 2)
+    for sequence in (1, 2):
+        await admit(broker, sequence)
+        await fit(broker)
+        await work.applied(sequence)
+    warned = [call.args[0] for call in said.calls if call.method_name == "warning"]
     assert warned == ["exposure budget used up", "pool empty"]  # once each
-    assert work.value("nplmon_reference_exposure_budget_ratio", monitor="m") == pytest.approx(4)
+    await shows(work, "nplmon_reference_exposure_budget_ratio", 4.0)
     assert work.value("nplmon_test_statistic", monitor="m", kind="log_e_poisson") is None
     assert (await snapshot(broker)).statistics["log_e_poisson"].state == "invalid"
     assert work.value("nplmon_test_statistic", monitor="m", kind="t_score") is not None
