@@ -34,6 +34,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return found
 
     monkeypatch.setattr(threshold_store.thresholds, "closed_form", closed_form)
+    monkeypatch.setattr(threshold_store, "PATIENCE_SECONDS", 10.0)
     return made
 
 
