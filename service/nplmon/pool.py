@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nplmon.broker import Broker
-    from nplmon.broker.messages import Monitor, Pool
+    from nplmon.broker.messages import Monitor
+    from nplmon.broker.pool_messages import Pool
 
 
 async def pool_events(

@@ -9,7 +9,7 @@ from tests.aggregator.samples import a_receipt
 from nplmon.aggregator.widths import Widths
 from nplmon.broker.messages import Fit, WidthFit
 from nplmon.nplm.calibration import Calibration
-from nplmon.nplm.levels import cross_moments
+from nplmon.nplm.level_process import cross_moments
 from nplmon.nplm.preparation import prepare
 from nplmon.nplm.reference import Reference
 from nplmon.prepared import Prepared, PreparedWidth

@@ -13,7 +13,7 @@ from nplmon.nplm.basis import Basis
 from nplmon.nplm.calibration import Calibration
 from nplmon.nplm.disagreement import disagreement
 from nplmon.nplm.errors import StateError
-from nplmon.nplm.levels import cross_moments
+from nplmon.nplm.level_process import cross_moments
 from nplmon.nplm.preparation import prepare
 from nplmon.nplm.run_length import toys_needed
 from nplmon.nplm.toy_plan import ToyPlan, Trajectories

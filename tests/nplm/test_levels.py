@@ -14,7 +14,8 @@ from tests.nplm.test_run_length import first_crossings
 
 from nplmon.nplm import levels as module
 from nplmon.nplm.basis import Basis
-from nplmon.nplm.levels import LONGEST, ScoreProcess, SumProcess, closed_form_levels, cross_moments
+from nplmon.nplm.level_process import ScoreProcess, SumProcess, cross_moments
+from nplmon.nplm.levels import LONGEST, closed_form_levels
 from nplmon.nplm.null import Mode, Nulls
 from nplmon.nplm.preparation import prepare
 from nplmon.nplm.trajectory import null_trajectories

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from nplmon.broker.messages import CalibrationUsed
+from nplmon.broker.judgement import CalibrationUsed
 
 if TYPE_CHECKING:
     from nplmon.nplm.aggregation import Kind

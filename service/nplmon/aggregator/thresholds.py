@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from nplmon.nplm.calibration import Calibration
-from nplmon.nplm.levels import cross_moments
+from nplmon.nplm.level_process import cross_moments
 
 if TYPE_CHECKING:
     from nplmon.broker.messages import Mode

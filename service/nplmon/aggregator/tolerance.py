@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nplmon.aggregator.part import Applied, Part
-from nplmon.broker.messages import TemplateFraction, ToleranceState
+from nplmon.broker.judgement import TemplateFraction, ToleranceState
 from nplmon.nplm.effect import effect_size
 from nplmon.nplm.templates import RunScore
 

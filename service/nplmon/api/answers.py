@@ -13,12 +13,12 @@ from nplmon.broker.messages import (
     Death,
     HistoryEntry,
     Monitor,
-    PoolSegment,
     Receipt,
     Reference,
     Run,
     Snapshot,
 )
+from nplmon.broker.pool_messages import PoolSegment
 from nplmon.broker.toy_messages import ToyCalibration
 
 

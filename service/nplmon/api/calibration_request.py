@@ -12,7 +12,8 @@ from nplmon.api.problems import Problem
 from nplmon.broker.toy_messages import CalibrationPlan, ToyKind, ToySource, toys_needed
 
 if TYPE_CHECKING:
-    from nplmon.broker.messages import Pool, Reference, Snapshot
+    from nplmon.broker.messages import Reference, Snapshot
+    from nplmon.broker.pool_messages import Pool
     from nplmon.broker.toy_messages import ToyCalibration
 
 CHUNKS = 50

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from nplmon.broker.findings import AnomalousEvent, EffectSize, FeatureRatio, PairMap
+from nplmon.broker.judgement import CalibrationUsed, ToleranceState
 
 Mode = Literal["shape", "rate"]
 ChunkState = Literal["queued", "leased", "fitted", "applied", "dead", "superseded"]
@@ -45,30 +46,6 @@ class Reference(Message, frozen=True, kw_only=True):
     minima: tuple[float, ...]
     maxima: tuple[float, ...]
     created_at: float
-
-
-class PoolSegment(Message, frozen=True, kw_only=True):
-    """Events that were added to a pool by one upload; immutable."""
-
-    hash: str
-    """SHA-256 (hex) over features and events as they were sent: the same upload adds nothing twice."""
-    first: int
-    """Events of the pool before it: its place never changes."""
-    events: int
-    added_at: float
-
-
-class Pool(Message, frozen=True, kw_only=True):
-    """The held-out events of a reference version: unweighted, in no fit, in random order within a segment."""
-
-    reference_hash: str
-    hash: str
-    """SHA-256 (hex) over the hashes of the segments in order; "" without any."""
-    first: int
-    """The place of the first event that is kept: those before were used by all monitors and dropped for new ones."""
-    events: int
-    """Events that are kept."""
-    segments: tuple[PoolSegment, ...]
 
 
 class KernelSettings(Message, frozen=True, kw_only=True):
@@ -337,46 +314,6 @@ class RateTested(Message, frozen=True, kw_only=True):
     alarm: Alarm = Alarm()
     """Of the rate alone, latched."""
     note: str = ""
-
-
-class TemplateFraction(Message, frozen=True, kw_only=True):
-    """How much of a template the data ask for."""
-
-    name: str
-    fraction: float
-
-
-class ToleranceState(Message, frozen=True, kw_only=True):
-    """What was tolerated after the last chunk."""
-
-    templates: tuple[TemplateFraction, ...] = ()
-    """The mixture that explains the data best; what is left to 1 is the reference's."""
-    effect_size: float | None = None
-    """The floor, None where there is none."""
-    withheld: bool = False
-    """Whether a warning or an alarm would be raised, were it not for the floor."""
-    reason: str = ""
-    """Why it is withheld, with the numbers, in words."""
-
-
-class CalibrationUsed(Message, frozen=True, kw_only=True):
-    """What p and thresholds of t_score are from at the present chunk."""
-
-    source: Literal["closed form", "toys"]
-    run_length: float
-    """Expected chunks between false alarms by the shape; twice those of the policy beside a test of the rate."""
-    warning_run_length: float
-    key: str
-    """Names all that it depends on."""
-    toys: int = 0
-    chunks: int = 0
-    """Until where the toys go."""
-    p_resolution: float | None = None
-    """The smallest p that toys, or draws of several widths, can tell."""
-    disagreement: str = ""
-    """Where toys and closed form differ by more than the number of toys explains, and by how much."""
-    note: str = ""
-    """Why toys are not used."""
 
 
 class Snapshot(Message, frozen=True, kw_only=True):

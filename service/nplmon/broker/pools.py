@@ -9,7 +9,7 @@ from nplmon.broker import pieces
 from nplmon.broker.errors import PoolFull, StoreUnreachable, UnknownReference
 from nplmon.broker.keys import Key, MonitorKeys, ReferenceKeys
 from nplmon.broker.lua import function
-from nplmon.broker.messages import Pool, PoolSegment
+from nplmon.broker.pool_messages import Pool, PoolSegment
 
 if TYPE_CHECKING:
     from nplmon.broker.connection import Connection

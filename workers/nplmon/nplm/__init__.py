@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from nplmon.nplm.joint_eprocess import JointEProcess
     from nplmon.nplm.kernel import KernelModel
     from nplmon.nplm.kernel_fit import KernelFit
-    from nplmon.nplm.levels import ScoreProcess, closed_form_levels, cross_moments
+    from nplmon.nplm.level_process import ScoreProcess, cross_moments
+    from nplmon.nplm.levels import closed_form_levels
     from nplmon.nplm.mlp import MlpFit, MlpModel
     from nplmon.nplm.model import Fitted, Model, fit
     from nplmon.nplm.rate import Counted, RateTest, combined_log_p
@@ -71,7 +72,7 @@ _HOMES = {
     "RunResult": "run",
     "RunScore": "templates",
     "Scheme": "run",
-    "ScoreProcess": "levels",
+    "ScoreProcess": "level_process",
     "SparkerFit": "sparker",
     "SparkerModel": "sparker",
     "Template": "templates",
@@ -84,7 +85,7 @@ _HOMES = {
     "alarm_levels": "run_length",
     "closed_form_levels": "levels",
     "combined_log_p": "rate",
-    "cross_moments": "levels",
+    "cross_moments": "level_process",
     "effect_size": "effect",
     "fit": "model",
     "joint_p": "widths",

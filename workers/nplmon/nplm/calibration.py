@@ -22,7 +22,8 @@ import numpy as np
 from nplmon.nplm.disagreement import Disagreement, disagreement
 from nplmon.nplm.errors import StateError
 from nplmon.nplm.kind_calibration import KindCalibration, independent, ranked
-from nplmon.nplm.levels import ScoreProcess, SumProcess, closed_form_levels
+from nplmon.nplm.level_process import ScoreProcess, SumProcess
+from nplmon.nplm.levels import closed_form_levels
 from nplmon.nplm.run_length import PValueThresholds
 from nplmon.nplm.toy_plan import Trajectories, sealed, unsealed
 
