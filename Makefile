@@ -21,8 +21,9 @@ $(VENV)/test.stamp: $(VENV)/run.stamp
 demo: $(VENV)/run.stamp
 	$(BIN)/nplmon demo
 
+# One process for each core, up to eight; one thread in each, or they would wait for each other.
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 $(TESTS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

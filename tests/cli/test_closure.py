@@ -42,9 +42,9 @@ def test_a_quick_look(
 def test_what_is_wrong_is_told_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = closure(capsys, "--out", tmp_path, "--study", "power")
+    ended = closure(capsys, "--out", tmp_path, "--study", "taste")
     assert ended.code == 2
-    assert "no study 'power'" in ended.err
+    assert "no study 'taste'" in ended.err
     ended = closure(capsys, "--out", tmp_path, "--dimuon", tmp_path / "none.npz")
     assert (ended.code, "no such file" in ended.err) == (2, True)
     monkeypatch.setenv("NPLMON_TEST_DATA", str(tmp_path))

@@ -23,7 +23,8 @@ def test_a_share_is_set_aside_from_files(nplmon: Nplmon, client: Client, tmp_pat
 
 
 def test_events_of_files_are_added_once(nplmon: Nplmon, client: Client, tmp_path: Path) -> None:
-    client.put_reference("filled", sample(200), FEATURES, ["GeV", ""])
+    # Content of its own: what other tests added would be the same version, with their monitors.
+    client.put_reference("filled", sample(203), FEATURES, ["GeV", ""])
     client.create_monitor("filling", "filled")
     more = sample(50) + 1
     np.savez(tmp_path / "more.npz", eta=more[:, 1], w=more[:, 1], pt=more[:, 0])

@@ -55,7 +55,7 @@ class Script:
     """Answers a list of answers in turn, and keeps the requests; an exception in the list is raised."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
-        self.answers = iter(answers)
+        self.answers: Iterator[httpx.Response | Exception] = iter(answers)
         self.requests: list[httpx.Request] = []
         self.bodies: list[bytes] = []
 
@@ -128,7 +128,8 @@ def test_a_final_answer_is_not_repeated(status: int) -> None:
 def test_past_the_deadline_one_line_says_what_was_wrong(
     trouble: httpx.Response | Exception, kind: type[Exception], words: str
 ) -> None:
-    script = Script(*itertools.repeat(trouble, 1000))
+    script = Script()
+    script.answers = itertools.repeat(trouble)
     start = time.monotonic()
     with script.client(deadline=0.3) as client, pytest.raises(kind, match=words) as caught:
         client.push("m", "r", [[1.0]])

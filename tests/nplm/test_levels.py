@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import interpolate, stats
 from tests.nplm.test_run_length import first_crossings
 
-from nplmon.nplm import levels as module
+from nplmon.nplm import level_process as module
 from nplmon.nplm.basis import Basis
 from nplmon.nplm.level_process import ScoreProcess, SumProcess, cross_moments
 from nplmon.nplm.levels import LONGEST, closed_form_levels

@@ -221,6 +221,12 @@ def cross_moments(
         For each width psi at the reference events, (N_R, r).
     weights:
         v, float64 (N_R,).
+
+    Examples
+    --------
+    >>> wide, narrow = np.array([[1.0], [3.0]]), np.array([[0.0], [2.0]])
+    >>> cross_moments([wide, narrow], np.array([3.0, 1.0])).tolist()
+    [[3.0, 1.5], [1.5, 1.0]]
     """
     share = (weights / weights.sum()).astype(np.float32)
     # The product of two widths' features at a time: no copy of all features side by side.

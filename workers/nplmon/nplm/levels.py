@@ -71,6 +71,7 @@ def closed_form_levels(process: Process, *, warning: float, alarm: float, seed: 
 
     Examples
     --------
+    >>> from nplmon.nplm.level_process import ScoreProcess
     >>> from nplmon.nplm.preparation import prepare
     >>> basis = prepare(np.random.default_rng(1).exponential(size=(50_000, 1)), centres=100, sigma=0.7)
     >>> levels = closed_form_levels(ScoreProcess.of([basis], "shape", 500.0), warning=20, alarm=200)
