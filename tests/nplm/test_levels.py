@@ -15,7 +15,7 @@ from tests.nplm.test_run_length import first_crossings
 from nplmon.nplm import level_process as module
 from nplmon.nplm.basis import Basis
 from nplmon.nplm.level_process import ScoreProcess, SumProcess, cross_moments
-from nplmon.nplm.levels import LONGEST, closed_form_levels
+from nplmon.nplm.levels import LENGTH, LONGEST, closed_form_levels
 from nplmon.nplm.null import Mode, Nulls
 from nplmon.nplm.preparation import prepare
 from nplmon.nplm.trajectory import null_trajectories
@@ -168,7 +168,7 @@ def test_the_same_seed_gives_the_same_and_long_run_lengths_end():
     assert np.array_equal(one.alarm.log_p, again.alarm.log_p)
     other = closed_form_levels(process, warning=5, alarm=20, seed=1)
     assert not np.array_equal(one.alarm.log_p, other.alarm.log_p)
-    assert module.LENGTH * 10_000 > LONGEST
+    assert LENGTH * 10_000 > LONGEST
     long = closed_form_levels(SumProcess(), warning=5, alarm=10_000).alarm
     assert long.length == LONGEST
     assert long.at(LONGEST + 1) == long.beyond
