@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from nplmon.nplm.templates import Template
     from nplmon.prepared import Prepared
 
-
 LARGEST_LOG_RATIO = 500.0
 """exp of more, summed over a reference, may be no float64; shown ratios are no larger."""
 
