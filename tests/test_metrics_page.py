@@ -15,15 +15,8 @@ from nplmon.aggregator.metrics import KINDS, AggregatorMetrics
 from nplmon.api import create_app
 from nplmon.broker import Backlog, Broker
 from nplmon.broker.findings import EffectSize
-from nplmon.broker.messages import (
-    CalibrationUsed,
-    HistoryEntry,
-    RateTested,
-    Snapshot,
-    Statistic,
-    TemplateFraction,
-    ToleranceState,
-)
+from nplmon.broker.judgement import CalibrationUsed, TemplateFraction, ToleranceState
+from nplmon.broker.messages import HistoryEntry, RateTested, Snapshot, Statistic
 from nplmon.settings import Settings
 from nplmon.trainer.metrics import TrainerMetrics
 

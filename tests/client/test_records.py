@@ -7,7 +7,7 @@ import dataclasses
 import msgspec
 import pytest
 
-from nplmon.broker import messages, toy_messages
+from nplmon.broker import judgement, messages, pool_messages, toy_messages
 from nplmon.client import findings, records
 
 # Of no use outside the service.
@@ -28,6 +28,9 @@ NAMES = {"Kernel": "KernelSettings"}
         "Control",
         "Monitor",
         "RateTested",
+        "CalibrationUsed",
+        "TemplateFraction",
+        "ToleranceState",
         "Run",
         "Receipt",
         "Statistic",
@@ -45,8 +48,9 @@ NAMES = {"Kernel": "KernelSettings"}
 )
 def test_a_record_has_the_members_of_its_message(name: str) -> None:
     record = getattr(records if hasattr(records, name) else findings, name)
-    message = getattr(
-        messages if hasattr(messages, NAMES.get(name, name)) else toy_messages, NAMES.get(name, name)
+    homes = (messages, judgement, pool_messages, toy_messages)
+    message = next(
+        getattr(home, NAMES.get(name, name)) for home in homes if hasattr(home, NAMES.get(name, name))
     )
     ours = {f.metadata.get("name", f.name): f for f in dataclasses.fields(record)}
     theirs = {f.encode_name: f for f in msgspec.structs.fields(message)}
