@@ -68,8 +68,7 @@ class Scored:
     @cached_property
     def shrinkage(self) -> NDArray[np.float64]:
         """Give s_j of a chunk."""
-        mu = self.basis.second_moment
-        h = self.expected * mu / (self.expected * mu + self.basis.penalty(self.expected))
+        h = self.basis.shrinkage(self.expected)
         return np.asarray(2 * h - h**2)
 
     @cached_property

@@ -62,7 +62,7 @@ def basis_of(rng: np.random.Generator) -> Basis:
 
 def _stream(rng: np.random.Generator, limits: NDArray[np.float64]) -> int:
     basis = basis_of(rng)
-    h = SIZE * basis.second_moment / (SIZE * basis.second_moment + basis.penalty(SIZE))
+    h = basis.shrinkage(SIZE)
     weights = (2 * h - h**2) / basis.second_moment
     table = NullTable(basis, "shape", float(SIZE))
     score = np.zeros(basis.size)

@@ -158,6 +158,11 @@ class Basis:
         """Lam = lambda (N_R + N_k), the penalty of a fit to `events` data events (arXiv:2204.02317, eq. 13)."""
         return self.lambda_ * (self.events + events)
 
+    def shrinkage(self, expected: float) -> NDArray[np.float64]:
+        """h_j = lam mu_j / (lam mu_j + Lam), what the penalty leaves of each component of a chunk, float64 (r,)."""
+        fitted = expected * self.second_moment
+        return fitted / (fitted + self.penalty(expected))
+
     def features(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """Evaluate psi at the points x.
 

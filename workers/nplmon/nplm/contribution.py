@@ -82,7 +82,7 @@ class BinnedFeatures:
     >>> basis = prepare(events, centres=50, lambda_=1e-4)
     >>> quarters = np.digitize(events.T, (-0.67, 0.0, 0.67)).astype(np.uint8)
     >>> binned = BinnedFeatures.of(basis, basis.features(events), np.ones(20_000), quarters, 4)
-    >>> h = 500 * basis.second_moment / (500 * basis.second_moment + basis.penalty(500))
+    >>> h = basis.shrinkage(500.0)
     >>> run = {"mode": "shape", "expected": 500.0, "h": h, "h_squared": h**2}
     >>> found = binned.contributions(np.array([[1.1, 1.0, 1.0, 0.9]]), **run)[0]
     >>> round(found.value, 1), round(found.null_mean, 1)

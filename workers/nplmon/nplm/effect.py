@@ -92,7 +92,7 @@ def effect_size(
     >>> from nplmon.nplm.preparation import prepare
     >>> events = np.random.default_rng(0).normal(size=(20_000, 1))
     >>> basis = prepare(events, centres=50, lambda_=1e-4)
-    >>> h = 500 * basis.second_moment / (500 * basis.second_moment + basis.penalty(500))
+    >>> h = basis.shrinkage(500.0)
     >>> noise = effect_size(
     ...     basis, basis.features(events), np.ones(20_000), np.zeros(20_000),
     ...     mode="shape", expected=500.0, h=h, h_squared=h**2,

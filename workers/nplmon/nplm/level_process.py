@@ -272,9 +272,7 @@ def _joint_forms(
     """Give each width's form of one standard normal z, float64 (k, k), its largest directions first."""
     mean = np.concatenate([basis.mean_feature for basis in bases])
     mu = np.concatenate([basis.second_moment for basis in bases])
-    h = np.concatenate(
-        [expected * b.second_moment / (expected * b.second_moment + b.penalty(expected)) for b in bases]
-    )
+    h = np.concatenate([basis.shrinkage(expected) for basis in bases])
     covariance = moments - np.outer(mean, mean) if mode == "shape" else moments
     scale = np.sqrt((2 * h - h**2) / mu)
     value, vector = np.linalg.eigh(covariance * np.outer(scale, scale))

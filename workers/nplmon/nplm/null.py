@@ -213,8 +213,7 @@ class Nulls:
 
     def chunk(self, expected: float) -> ChiSquareSum:
         r"""Null of one chunk's t: :math:`\sum_j s_j (1 + \lambda_k / N_{eff}) Z_j^2`."""
-        mu = self.basis.second_moment
-        h = expected * mu / (expected * mu + self.basis.penalty(expected))
+        h = self.basis.shrinkage(expected)
         return self.aggregated(expected, h, h**2)
 
     def aggregated(

@@ -97,23 +97,19 @@ class NullTable:
 
     def null(self, kind: str, chunks: int, size: float) -> ChiSquareSum:
         """Give the null after a number of chunks of one size."""
-        h = self._shrinkage(size)
+        h = self._basis.shrinkage(size)
         if kind == "t_sum":
             return self._nulls.total(chunks * size, chunks, chunks * (2 * h - h**2), h, h**2)
         if kind == "t_ref":
             return self._nulls.divergence(chunks * size, h, h**2)
         return self._nulls.aggregated(chunks * size, h, h**2)
 
-    def _shrinkage(self, size: float) -> NDArray[np.float64]:
-        mu = self._basis.second_moment
-        return np.asarray(size * mu / (size * mu + self._basis.penalty(size)))
-
     def _table(self, *, squared: bool) -> _Table:
         if squared not in self._tables:
 
             def one(size: float) -> ChiSquareSum:
                 """Null of a chunk of that size without the reference's error."""
-                h = self._shrinkage(size)
+                h = self._basis.shrinkage(size)
                 return self._nulls.quadratic(h**2 if squared else 2 * h - h**2)
 
             self._tables[squared] = _Table(self._sizes, [one(size) for size in self._sizes.tolist()], one)
@@ -149,7 +145,7 @@ class NullTable:
         if self._nulls.mode == "shape":
             mean, variance = self._table(squared=False).moments(size)
             return mean * (again + 1 + e), np.sqrt(variance * (again + (1 + e) ** 2))
-        h = self._shrinkage(self._events)
+        h = self._basis.shrinkage(self._events)
         s = h**2 if kind == "t_ref" else 2 * h - h**2
         q = self._basis.mean_feature**2 / self._basis.second_moment
         total, squares, along, turned = (float(x.sum()) for x in (s, s**2, s * q, s**2 * q))

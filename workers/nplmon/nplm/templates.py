@@ -157,7 +157,7 @@ class RunScore:
     ) -> RunScore:
         """Take them from the sum of the scores of chunks of one expected count, where there is no running state."""
         mu, total = basis.second_moment, chunks * size
-        h = size * mu / (size * mu + basis.penalty(size))
+        h = basis.shrinkage(size)
         return cls(score=score, coefficients=h * score / mu / total, expected=total, h=h, h_squared=h**2)
 
     def t_score(self, basis: Basis) -> float:
