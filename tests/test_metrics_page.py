@@ -17,11 +17,12 @@ from nplmon.broker import Backlog, Broker
 from nplmon.broker.findings import EffectSize
 from nplmon.broker.judgement import CalibrationUsed, TemplateFraction, ToleranceState
 from nplmon.broker.messages import HistoryEntry, RateTested, Snapshot, Statistic
+from nplmon.process_metrics import export_process
 from nplmon.settings import Settings
 from nplmon.trainer.metrics import TrainerMetrics
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
-ROW = re.compile(r"^\| `(nplmon_\w+)` \| (\w+) \| (.+?) \| (.+?) \| (.+) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+?) \| (.+) \|$", re.MULTILINE)
 ALLOWED = {"monitor", "kind", "reason", "outcome", "state", "route"}
 
 
@@ -74,6 +75,7 @@ def aggregator(registry: CollectorRegistry) -> None:
         exposure_ratio=0.1,
         pool_left=5,
         statistics=statistics,
+        deciding="t_score",
         calibration=CalibrationUsed(source="toys", run_length=1000, warning_run_length=100, key="k"),
         tolerance=ToleranceState(templates=(TemplateFraction(name="up", fraction=0.2),)),
         rate=RateTested(
@@ -109,7 +111,11 @@ def aggregator(registry: CollectorRegistry) -> None:
     )
 
 
-ROLES = {"API": api, "Trainer": trainer, "Aggregator": aggregator}
+def every_process(registry: CollectorRegistry) -> None:
+    export_process(registry, "api")
+
+
+ROLES = {"Every process": every_process, "API": api, "Trainer": trainer, "Aggregator": aggregator}
 
 
 def exported(role: str) -> list[Metric]:
@@ -142,6 +148,8 @@ def test_the_table_is_that_of_the_code(role: str) -> None:
 def test_the_unit_is_that_of_the_name() -> None:
     rows = ROW.findall(PAGE.read_text(encoding="utf-8"))
     for name, kind, unit, _, _ in rows:
+        if not name.startswith("nplmon_"):
+            continue  # named by the Prometheus client
         if name.endswith("_timestamp_seconds"):
             assert unit == "Unix s", name
         elif name.endswith("_seconds"):
@@ -155,7 +163,7 @@ def test_the_unit_is_that_of_the_name() -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_no_label_can_grow_without_end(role: str) -> None:
     for metric in exported(role):
-        assert metric.name.startswith("nplmon_")
+        assert metric.name.startswith("nplmon_") or role == "Every process"
         if not metric.name.endswith("_info") and metric.type != "info":
             assert labels(metric) <= ALLOWED, metric.name
 

@@ -17,6 +17,7 @@ from nplmon.broker import Broker
 from nplmon.broker.life import keep_beating
 from nplmon.broker.messages import Worker
 from nplmon.prepared import PreparedReferences
+from nplmon.process_metrics import export_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +63,7 @@ async def work(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     registry = CollectorRegistry()
+    export_process(registry, role)
     # Unique also when a process id comes again on the same host.
     name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(3)}"
     broker = Broker.connect(store)

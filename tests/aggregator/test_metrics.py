@@ -46,6 +46,16 @@ def test_a_statistic_comes_with_its_null_and_thresholds(
     assert registry.get_sample_value("nplmon_alarm_threshold", {"monitor": "m", "kind": "t_sum"}) == total
 
 
+def test_one_statistic_decides(
+    metrics: AggregatorMetrics, registry: CollectorRegistry, snapshot: Snapshot
+) -> None:
+    """It moves, and leaves nothing behind: a sum over kinds stays 1."""
+    for kind in ("t_score", "t_ref"):
+        metrics.show(msgspec.structs.replace(snapshot, deciding=kind))
+        (family,) = (one for one in registry.collect() if one.name == "nplmon_deciding_statistic")
+        assert [(one.labels, one.value) for one in family.samples] == [({"monitor": "m", "kind": kind}, 1)]
+
+
 def test_it_tells_whether_toys_judge_and_for_what_run_length(
     metrics: AggregatorMetrics, registry: CollectorRegistry, snapshot: Snapshot
 ) -> None:

@@ -46,7 +46,6 @@ async def test_all_series_of_a_fresh_process_are_zero(
     assert of(series, "nplmon_backlog_chunks", monitor="m") == 0
     assert of(series, "nplmon_leased_chunks", monitor="m") == 0
     assert not [name for name, _ in series if name == "nplmon_oldest_pending_timestamp_seconds"]
-    assert [value for (name, _), value in series.items() if name == "nplmon_build_info"] == [1]
 
 
 async def test_pushes_are_counted(client: httpx.AsyncClient, push: Push) -> None:
@@ -112,7 +111,6 @@ async def test_registry_is_the_one_handed_in(client: httpx.AsyncClient, registry
     names = {family.name for family in registry.collect()}
     assert names == {
         "nplmon_backlog_chunks",
-        "nplmon_build_info",
         "nplmon_chunks_accepted",
         "nplmon_chunks_duplicate",
         "nplmon_chunks_rejected",

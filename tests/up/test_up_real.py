@@ -46,7 +46,9 @@ def test_it_works_and_goes_on_after_kill_9(start: Start) -> None:
             name: httpx.get(url, trust_env=False).text for name, url in up.addresses["metrics"].items()
         }
     assert set(metrics) == {"api", "trainer-1", "aggregator"}
-    assert all("nplmon_" in text for text in metrics.values())
+    for name, text in metrics.items():
+        assert f'nplmon_build_info{{role="{name.partition("-")[0]}"' in text
+        assert "process_resident_memory_bytes" in text
 
     up.process.kill()
     up.process.wait()

@@ -40,6 +40,11 @@ class AggregatorMetrics:
         self._null_deviation = gauge("nplmon_null_deviation", "Standard deviation of the null.", "kind")
         self._threshold = gauge("nplmon_alarm_threshold", "Value at which an alarm is due now.", "kind")
         self._warning = gauge("nplmon_warning_threshold", "Value at which a warning is due now.", "kind")
+        self._deciding = gauge(
+            "nplmon_deciding_statistic",
+            "1 for the statistic that decides on the alarm now; the others have none.",
+            "kind",
+        )
         self._width = gauge(
             "nplmon_winning_width",
             "Sigma of the winning kernel width, in reference standard deviations.",
@@ -155,6 +160,7 @@ class AggregatorMetrics:
                 (self._threshold, one.threshold),
                 (self._warning, one.warning_threshold),
                 (self._width, one.width),
+                (self._deciding, 1.0 if kind == snapshot.deciding else None),
             ):
                 if value is None:
                     _forget(family, monitor, kind)

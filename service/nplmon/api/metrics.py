@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -70,8 +69,6 @@ class Metrics:
             ["route"],
             registry=registry,
         )
-        build = Gauge("nplmon_build_info", "The version that runs.", ["role", "version"], registry=registry)
-        build.labels("api", version("nplmon")).set(1)
         for reason in REASONS:
             self.rejected.labels(reason)
         self._queues = Queues()

@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry
 
 from nplmon import log
 from nplmon.api.app import create_app
 from nplmon.broker import Broker
+from nplmon.process_metrics import export_process
 
 if TYPE_CHECKING:
     import socket
@@ -46,8 +47,7 @@ def serve(settings: Settings) -> None:
         message = "no store is named; set NPLMON_REDIS_URL, e.g. redis://127.0.0.1:6379"
         raise ValueError(message)
     registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
+    export_process(registry, "api")
     app = create_app(Broker.connect(settings.redis_url), settings, registry)
     config = uvicorn.Config(
         app,
