@@ -54,6 +54,7 @@ async def test_defaults(client: httpx.AsyncClient, reference: dict[str, Any]) ->
             "statistic": "t_score",
             "false_alarm_probability": 0.01,
         },
+        "handling": {"runbook": "", "contact": "", "stale_after": 600.0, "webhooks": [], "emails": []},
         "description": "",
     }
 

@@ -12,7 +12,8 @@ from redis.exceptions import RedisError
 from tests.broker.samples import a_fit, a_monitor, a_reference, admit, keys_of, lease, save
 from tests.broker.test_calibrations import an_order, completed, take
 
-from nplmon.broker import Broker
+from nplmon.broker import Broker, NoAlarm
+from nplmon.broker.alarm_messages import JournalEntry
 from nplmon.broker.embedded import server_binary
 
 
@@ -86,6 +87,11 @@ async def test_the_road_of_a_chunk_needs_one_slot_at_a_time(cluster: str) -> Non
     assert await save(broker, fence, 0, 1) == "saved"
     await broker.statistics.release("muons", "a1")
     await broker.leases.leave("t1", ["muons"])
+    with pytest.raises(NoAlarm):
+        await broker.alarms.acknowledge("muons", "7", level="alarm", sequence=1, who="me", comment="")
+    await broker.alarms.begin_test("muons", seconds=9.0, who="me", comment="")
+    assert await broker.alarms.end_test("muons", who="me")
+    assert await broker.journal.append("muons", JournalEntry(kind="stale"))
     await broker.runs.reset("muons", "7")
     await broker.runs.close("muons", "7")
     await calibrated(broker)

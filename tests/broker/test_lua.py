@@ -9,6 +9,8 @@ from nplmon.broker import (
     StoreFull,
     StoreUnreachable,
     admission,
+    alarms,
+    journal,
     monitors,
     pieces,
     runs,
@@ -71,7 +73,7 @@ def test_a_scalar_after_a_sequence_is_refused() -> None:
             raise NotImplementedError
 
 
-@pytest.mark.parametrize("room", [admission, monitors, pieces, runs, statistics, toys, work])
+@pytest.mark.parametrize("room", [admission, alarms, journal, monitors, pieces, runs, statistics, toys, work])
 def test_each_atomic_change_states_its_contract(room: object) -> None:
     declared = [value for value in vars(room).values() if isinstance(value, Function)]
     assert declared

@@ -7,8 +7,8 @@ import dataclasses
 import msgspec
 import pytest
 
-from nplmon.broker import judgement, messages, pool_messages, toy_messages
-from nplmon.client import findings, records
+from nplmon.broker import alarm_messages, judgement, messages, pool_messages, toy_messages
+from nplmon.client import alarm_records, findings, records
 
 # Of no use outside the service.
 # `Where` has what is in its answer alone.
@@ -35,6 +35,10 @@ NAMES = {"Kernel": "KernelSettings"}
         "Receipt",
         "Statistic",
         "Alarm",
+        "Handling",
+        "Acknowledgement",
+        "TestAlarm",
+        "JournalEntry",
         "EffectSize",
         "FeatureRatio",
         "AnomalousEvent",
@@ -47,8 +51,8 @@ NAMES = {"Kernel": "KernelSettings"}
     ],
 )
 def test_a_record_has_the_members_of_its_message(name: str) -> None:
-    record = getattr(records if hasattr(records, name) else findings, name)
-    homes = (messages, judgement, pool_messages, toy_messages)
+    record = next(getattr(home, name) for home in (records, findings, alarm_records) if hasattr(home, name))
+    homes = (messages, alarm_messages, judgement, pool_messages, toy_messages)
     message = next(
         getattr(home, NAMES.get(name, name)) for home in homes if hasattr(home, NAMES.get(name, name))
     )

@@ -1,5 +1,6 @@
 """The Python client of an nplmon service: httpx and numpy only, blocking and asynchronous."""
 
+from nplmon.client.alarm_records import Acknowledgement, Alarm, Handling, JournalEntry, TestAlarm
 from nplmon.client.awaiting import AsyncClient
 from nplmon.client.blocking import Client
 from nplmon.client.calls import Chunk, Ratios
@@ -33,7 +34,6 @@ from nplmon.client.errors import (
 )
 from nplmon.client.findings import AnomalousEvent, EffectSize, FeatureRatio, PairMap, Where
 from nplmon.client.records import (
-    Alarm,
     AlarmPolicy,
     CalibrationPlan,
     CalibrationStatus,
@@ -65,6 +65,7 @@ from nplmon.client.records import (
 from nplmon.client.retries import Retries
 
 __all__ = [
+    "Acknowledgement",
     "Alarm",
     "AlarmPolicy",
     "AnomalousEvent",
@@ -85,9 +86,11 @@ __all__ = [
     "EffectSize",
     "FeatureRatio",
     "FileError",
+    "Handling",
     "History",
     "HistoryEntry",
     "Invalid",
+    "JournalEntry",
     "Kernel",
     "MissingLibrary",
     "Monitor",
@@ -115,6 +118,7 @@ __all__ = [
     "Status",
     "TemplateFraction",
     "TemplateReference",
+    "TestAlarm",
     "TimedOut",
     "Tolerance",
     "ToleranceState",

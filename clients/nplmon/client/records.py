@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nplmon.client.alarm_records import Acknowledgement, Alarm, AlarmLevel, Handling
 from nplmon.client.findings import EffectSize, FeatureRatio
 
 ChunkState = Literal["queued", "leased", "fitted", "applied", "dead", "superseded"]
-AlarmLevel = Literal["ok", "warning", "alarm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +123,7 @@ class Monitor:
     alarm: AlarmPolicy
     tolerance: Tolerance = field(default_factory=Tolerance)
     description: str = ""
+    handling: Handling = field(default_factory=Handling)
     created_at: float
     changed_at: float
 
@@ -141,6 +142,7 @@ class Run:
     dead: int
     opened_at: float
     closed_at: float | None = None
+    acknowledged: Acknowledgement | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,18 +181,6 @@ class Statistic:
     width: float | None = None
     sequence: int
     note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Alarm:
-    """The alarm of a run; `rule` says in words what fired."""
-
-    level: AlarmLevel = "ok"
-    kind: str | None = None
-    chunk: str | None = None
-    sequence: int | None = None
-    since: float | None = None
-    rule: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

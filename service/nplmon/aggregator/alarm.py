@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nplmon.aggregator.judge import Ruling
-    from nplmon.broker.messages import AlarmLevel, Statistic
+    from nplmon.broker.message import AlarmLevel
+    from nplmon.broker.messages import Statistic
 
 LEVELS: Final[dict[AlarmLevel, int]] = {"ok": 0, "warning": 1, "alarm": 2}
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from nplmon.broker.messages import HistoryEntry
 
 if TYPE_CHECKING:
-    from nplmon.broker.messages import AlarmLevel, Death, Fit, Statistic
+    from nplmon.broker.message import AlarmLevel
+    from nplmon.broker.messages import Death, Fit, Statistic
 
 
 def applied(fit: Fit, statistics: dict[str, Statistic], alarm: AlarmLevel, at: float) -> HistoryEntry:

@@ -17,7 +17,8 @@ from nplmon.nplm.rate import LARGEST_COUNT, Counted, RateTest, combined_log_p
 from nplmon.nplm.survivors import Survivors
 
 if TYPE_CHECKING:
-    from nplmon.broker.messages import AlarmLevel, Monitor, Snapshot
+    from nplmon.broker.message import AlarmLevel
+    from nplmon.broker.messages import Monitor, Snapshot
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):

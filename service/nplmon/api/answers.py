@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 from starlette.responses import Response
 
+from nplmon.broker.alarm_messages import JournalEntry, TestAlarm
 from nplmon.broker.findings import AnomalousEvent, FeatureRatio, PairMap
 from nplmon.broker.messages import (
     ChunkState,
@@ -59,6 +60,19 @@ class RunList(msgspec.Struct, frozen=True):
     """The runs of a monitor, newest first."""
 
     runs: list[Run]
+
+
+class TestState(msgspec.Struct, frozen=True):
+    """The test alarm of a monitor, if there is one now."""
+
+    __test__ = False
+    test: TestAlarm | None
+
+
+class JournalPage(msgspec.Struct, frozen=True):
+    """Entries of a monitor's journal, the newest first."""
+
+    entries: list[JournalEntry]
 
 
 class ChunkPlace(msgspec.Struct, frozen=True):
@@ -171,6 +185,9 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     Run,
     RunList,
     Receipt,
+    TestAlarm,
+    TestState,
+    JournalPage,
     ChunkPlace,
     DeadList,
     RunStatistic,

@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
 from nplmon.api import (
+    alarms,
     calibrations,
     chunks,
     density_ratio,
@@ -73,6 +74,7 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
     refusals.install(app)
     openapi.describe(app)
     for part in (
+        alarms,
         calibrations,
         references,
         pools,

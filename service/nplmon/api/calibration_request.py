@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from nplmon.api.monitor_settings import Strict, settings_problem
+from nplmon.api.monitor_settings import settings_problem
 from nplmon.api.problems import Problem
+from nplmon.api.strict import Strict
 from nplmon.broker.toy_messages import CalibrationPlan, ToyKind, ToySource, toys_needed
 
 if TYPE_CHECKING:

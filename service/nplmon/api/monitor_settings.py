@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from nplmon.api.bodies import THREAD_BYTES
+from nplmon.api.handling import HandlingRequest, handling_of
 from nplmon.api.names import NAME_PATTERN, checked_features
 from nplmon.api.problems import Problem
+from nplmon.api.strict import Strict
 from nplmon.api.templates import MOST_TEMPLATES, checked_templates
+from nplmon.broker.alarm_messages import Handling
 from nplmon.broker.messages import (
     AlarmPolicy,
     AlarmStatistic,
@@ -49,12 +52,6 @@ def increasing(widths: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(sorted(widths))
 
 
-class Strict(BaseModel):
-    """No conversions, no unknown members."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True)
-
-
 class KernelRequest(Strict):
     """Settings of the kernel model; see `KernelSettings`."""
 
@@ -87,7 +84,7 @@ class ToleranceRequest(Strict):
     """What difference raises no alarm; see `ToleranceSettings`. `templates` are names of references."""
 
     effect_size: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    templates: Annotated[list[Name], Field(max_length=MOST_TEMPLATES)] = []
+    templates: Annotated[list[Name], Field(max_length=MOST_TEMPLATES)] = Field(default_factory=list)
 
 
 class MonitorChange(Strict):
@@ -101,6 +98,7 @@ class MonitorChange(Strict):
     kernel: KernelRequest = KernelRequest()
     alarm: AlarmRequest = AlarmRequest()
     tolerance: ToleranceRequest = ToleranceRequest()
+    handling: HandlingRequest = HandlingRequest()
     description: Annotated[str, Field(max_length=2000)] = ""
 
 
@@ -197,6 +195,7 @@ def monitor_of(
             tolerance, templates=checked_templates(templates, reference, features, units, alarm.statistic)
         ),
         description=request.description if present is None or "description" in sent else present.description,
+        handling=handling_of(request.handling, Handling() if present is None else present.handling),
         created_at=now if present is None else present.created_at,
         changed_at=now,
     )

@@ -66,7 +66,7 @@ async def show_monitor(context: InContext, monitor: MonitorPath) -> Answer:
     openapi_extra=model_body(MonitorChange),
 )
 async def change_monitor(request: Request, context: InContext, monitor: MonitorPath) -> Answer:
-    """Change a monitor; anything but the description begins a new epoch."""
+    """Change a monitor; anything but the description and the handling of alarms begins a new epoch."""
     content_type(request, (JSON,))
     asked = read_settings(await read_body(request, SETTINGS_LIMIT), MonitorChange)
     for _ in range(ATTEMPTS - 1):
@@ -96,12 +96,13 @@ async def _change(context: Context, name: str, asked: MonitorChange) -> Monitor:
         reference = await broker.references.by_hash(present.reference_hash)
     templates = await _templates(context, asked, present)
     monitor = monitor_of(asked, reference, present, templates=templates, name=name, now=time.time())
-    described_as_before = msgspec.structs.replace(
-        monitor, description=present.description, changed_at=present.changed_at
-    )
-    statistical = described_as_before != present
-    if not statistical and monitor.description == present.description:
+    as_before = msgspec.structs.replace(monitor, changed_at=present.changed_at)
+    if as_before == present:
         return present
+    statistical = (
+        msgspec.structs.replace(as_before, description=present.description, handling=present.handling)
+        != present
+    )
     if statistical:
         monitor = msgspec.structs.replace(monitor, epoch=present.epoch + 1)
     await broker.monitors.change(monitor, statistical=statistical)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from nplmon.api.alarm_request import AcknowledgeRequest, TestRequest
 from nplmon.api.answers import ANSWERS
 from nplmon.api.bodies import ARROW, JSON, NPY
 from nplmon.api.calibration_request import CalibrationRequest
@@ -17,7 +19,6 @@ from nplmon.api.problems import ProblemBody
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-    from pydantic import BaseModel
 
 PROBLEM_ANSWER: dict[int | str, dict[str, Any]] = {
     "default": {
@@ -25,6 +26,15 @@ PROBLEM_ANSWER: dict[int | str, dict[str, Any]] = {
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
     }
 }
+
+
+REQUESTS: tuple[type[BaseModel], ...] = (
+    MonitorRequest,
+    MonitorChange,
+    CalibrationRequest,
+    AcknowledgeRequest,
+    TestRequest,
+)
 
 
 def event_body(form: type[PointsBody]) -> dict[str, Any]:
@@ -57,7 +67,7 @@ def describe(app: FastAPI) -> None:
                 ref_template="#/components/schemas/{name}",
             )
             _, models = models_json_schema(
-                [(model, "validation") for model in (MonitorRequest, MonitorChange, CalibrationRequest)],
+                [(model, "validation") for model in REQUESTS],
                 ref_template="#/components/schemas/{model}",
             )
             components.update(models["$defs"])

@@ -8,7 +8,7 @@
     │                           no-statistic, no-calibration
     ├── 405                     method-not-allowed
     ├── 409                     chunk-conflict, run-closed, monitor-exists, monitor-outdated, runs-open,
-    │                           reference-in-use
+    │                           reference-in-use, no-alarm, alarm-changed
     ├── 413                     body-too-large, pool-full
     ├── 415                     content-type
     ├── 422                     features, shape, dtype, not-finite, no-events, exposure, name,
@@ -46,6 +46,8 @@ Slug = Literal[
     "monitor-outdated",
     "runs-open",
     "reference-in-use",
+    "no-alarm",
+    "alarm-changed",
     "body-too-large",
     "pool-full",
     "content-type",
@@ -83,6 +85,8 @@ KINDS: dict[Slug, tuple[int, str]] = {
     "monitor-outdated": (409, "The monitor was stored by an earlier version"),
     "runs-open": (409, "Runs are open"),
     "reference-in-use": (409, "The reference is in use"),
+    "no-alarm": (409, "There is no alarm"),
+    "alarm-changed": (409, "The alarm is another one by now"),
     "body-too-large": (413, "The body is too large"),
     "pool-full": (413, "The pool is full"),
     "content-type": (415, "Unsupported content type"),

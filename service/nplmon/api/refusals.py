@@ -12,10 +12,12 @@ from starlette.exceptions import HTTPException
 from nplmon.api import names
 from nplmon.api.problems import Problem, ProblemBody, Slug, problem_response
 from nplmon.broker import (
+    AlarmChanged,
     BrokerError,
     EpochMoved,
     MonitorExists,
     MonitorOutdated,
+    NoAlarm,
     NoCalibration,
     PayloadLost,
     RunClosed,
@@ -65,6 +67,13 @@ _TOLD: dict[type[BrokerError], tuple[Slug, str, str, str]] = {
     MonitorOutdated: (
         *("monitor-outdated", "monitor", "name"),
         "Delete it with DELETE /v1/monitors/{monitor}, and create it again.",
+    ),
+    NoAlarm: ("no-alarm", "run", "run", "There is nothing to acknowledge."),
+    AlarmChanged: (
+        "alarm-changed",
+        "alarm",
+        "level",
+        "See GET /v1/monitors/{monitor}/statistic, then try again.",
     ),
     RunsOpen: ("runs-open", "runs", "names", "Close these runs first."),
 }

@@ -3,10 +3,12 @@
 from nplmon.broker.admission import Admitted, Backlog
 from nplmon.broker.broker import Broker
 from nplmon.broker.errors import (
+    AlarmChanged,
     BrokerError,
     EpochMoved,
     MonitorExists,
     MonitorOutdated,
+    NoAlarm,
     NoCalibration,
     PayloadLost,
     PoolFull,
@@ -23,6 +25,7 @@ from nplmon.broker.leases import Lease
 
 __all__ = [
     "Admitted",
+    "AlarmChanged",
     "Backlog",
     "Broker",
     "BrokerError",
@@ -30,6 +33,7 @@ __all__ = [
     "Lease",
     "MonitorExists",
     "MonitorOutdated",
+    "NoAlarm",
     "NoCalibration",
     "PayloadLost",
     "PoolFull",

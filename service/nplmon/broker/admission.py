@@ -9,6 +9,7 @@ import msgspec
 
 from nplmon.broker.encoding import from_json, unpack
 from nplmon.broker.errors import PayloadLost, UnknownChunk
+from nplmon.broker.journal import NOTE
 from nplmon.broker.keys import Key, MonitorKeys
 from nplmon.broker.lua import function, word
 from nplmon.broker.messages import ChunkState, Death, HistoryEntry, Receipt
@@ -63,7 +64,8 @@ end
 
 
 @function(
-    _ENTER
+    NOTE
+    + _ENTER
     + """
 local stored = redis.call('GET', monitor)
 if not stored then return {'unknown-monitor', '', 0} end
@@ -83,6 +85,8 @@ if not state then
     'accepted', 0, 'applied', 0, 'dead', 0, 'sequence', 0, 'opened_at', time)
   redis.call('ZADD', runs, time, name)
   redis.call('SADD', open_runs, name)
+  note(journal, {kind = 'run-opened', run = name})
+  redis.call('PUBLISH', updates, name)
 end
 local receipt, sequence = enter(opening, name, chunk)
 redis.call('HSET', payloads, sequence, payload)
@@ -98,11 +102,13 @@ def admit(
     run: Key,
     receipts: Key,
     payloads: Key,
+    journal: Key,
     name: str,
     chunk: str,
     monitor_epoch: int,
     digest: str,
     limit: int,
+    updates: str,
     opening: bytes,
     payload: bytes,
 ) -> list[Any]:
@@ -111,7 +117,7 @@ def admit(
     Invariant: payload, receipt, sequence number and work entry appear together or not at all; one id enters
     one epoch of a run once; the first chunk opens its run.
 
-    Keys: monitor, runs, open, work, run, receipts, payloads.
+    Keys: monitor, runs, open, work, run, receipts, payloads, journal.
 
     Returns status, receipt, backlog: accepted; duplicate (same id, same content) and conflict (same id, other
     content) with the first receipt; epoch-moved; run-closed; full; unknown-monitor.
@@ -120,7 +126,8 @@ def admit(
 
 
 @function(
-    _ENTER
+    NOTE
+    + _ENTER
     + """
 if redis.call('EXISTS', monitor) == 0 then return {'unknown-monitor', '', 0} end
 local first = redis.call('HGET', receipts, chunk)
@@ -136,6 +143,7 @@ local receipt, sequence = enter(opening, name, chunk)
 redis.call('HSET', payloads, sequence, payload)
 redis.call('HDEL', kept, chunk)
 redis.call('HDEL', dead, name .. ':' .. chunk)
+note(journal, {kind = 'dead-replayed', run = name, chunk = chunk, sequence = tonumber(sequence)})
 return {'accepted', receipt, backlog()}
 """
 )
@@ -148,6 +156,7 @@ def replay(
     receipts: Key,
     payloads: Key,
     kept: Key,
+    journal: Key,
     name: str,
     chunk: str,
     limit: int,
@@ -156,7 +165,7 @@ def replay(
 
     Invariant: a chunk is dead or under way, never both; its death keeps its old place in the sequence.
 
-    Keys: monitor, work, dead, run, receipts, payloads, kept.
+    Keys: monitor, work, dead, run, receipts, payloads, kept, journal.
 
     Returns status, receipt, backlog: accepted; duplicate (it is not dead); run-closed; full; unknown-monitor;
     unknown-chunk; payload-lost.
@@ -272,11 +281,13 @@ class Admission:
             run=one.hash,
             receipts=one.receipts,
             payloads=one.payloads,
+            journal=keys.journal,
             name=run,
             chunk=chunk,
             monitor_epoch=monitor_epoch,
             digest=digest,
             limit=backlog_limit,
+            updates=keys.updates,
             opening=opening,
             payload=payload,
         )
@@ -303,6 +314,7 @@ class Admission:
             receipts=one.receipts,
             payloads=one.payloads,
             kept=one.kept,
+            journal=keys.journal,
             name=run,
             chunk=chunk,
             limit=backlog_limit,

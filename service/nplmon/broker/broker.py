@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from nplmon.broker.admission import Admission
+from nplmon.broker.alarms import Alarms
 from nplmon.broker.calibrations import Calibrations
 from nplmon.broker.connection import Connection, connect
+from nplmon.broker.journal import Journal
 from nplmon.broker.leases import Leases
 from nplmon.broker.monitors import Monitors
 from nplmon.broker.pools import Pools
@@ -27,6 +29,8 @@ class Broker:
         self.admission = Admission(connection)
         self.leases = Leases(connection)
         self.statistics = Statistics(connection)
+        self.alarms = Alarms(connection)
+        self.journal = Journal(connection)
         self.calibrations = Calibrations(connection)
         self.toys = ToyBatches(connection)
         self.workers = Workers(connection)

@@ -136,6 +136,25 @@ class RunClosed(BrokerError):
         self.monitor, self.run = monitor, run
 
 
+class NoAlarm(BrokerError):
+    """The run has no alarm that could be acknowledged."""
+
+    def __init__(self, monitor: str, run: str) -> None:
+        super().__init__(f"run {run!r} of monitor {monitor!r} has raised no warning and no alarm")
+        self.monitor, self.run = monitor, run
+
+
+class AlarmChanged(BrokerError):
+    """The alarm of the run is not the one that was looked at."""
+
+    def __init__(self, monitor: str, run: str, level: str, sequence: int) -> None:
+        super().__init__(
+            f"run {run!r} of monitor {monitor!r} has another alarm by now: {level}, raised by chunk number {sequence}; "
+            "look at it, then acknowledge that one"
+        )
+        self.monitor, self.run, self.level, self.sequence = monitor, run, level, sequence
+
+
 class PayloadLost(BrokerError):
     """The events of this dead chunk are gone, so it cannot be replayed."""
 

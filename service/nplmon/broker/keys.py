@@ -224,6 +224,16 @@ class MonitorKeys:
         return self._key("updates")
 
     @property
+    def journal(self) -> Key:
+        """Stream: what happened and what was done, `JournalEntry`, about the last 10,000."""
+        return self._key("journal")
+
+    @property
+    def test_alarm(self) -> Key:
+        """`TestAlarm`, expires with it."""
+        return self._key("test-alarm")
+
+    @property
     def calibration(self) -> Key:
         """Hash: the calibration by toys, what was asked for and how far it is."""
         return self._key("calibration")
@@ -259,6 +269,8 @@ class MonitorKeys:
             self.dead,
             self.aggregator,
             self.fence,
+            self.journal,
+            self.test_alarm,
             self.calibration,
             self.toys,
             self.toy_batches,

@@ -9,8 +9,10 @@ from typing import Literal
 
 import msgspec
 
+from nplmon.broker.alarm_messages import Acknowledgement, Handling
 from nplmon.broker.findings import AnomalousEvent, EffectSize, FeatureRatio, PairMap
 from nplmon.broker.judgement import CalibrationUsed, ToleranceState
+from nplmon.broker.message import AlarmLevel, Message
 
 Mode = Literal["shape", "rate"]
 ChunkState = Literal["queued", "leased", "fitted", "applied", "dead", "superseded"]
@@ -19,12 +21,7 @@ StatisticKind = Literal[
     "log_e", "log_sr", "log_cusum", "log_e_poisson", "log_sr_poisson", "log_cusum_poisson",
 ]  # fmt: skip
 StatisticState = Literal["calibrated", "closed form", "exact", "frozen", "stopped", "uncalibrated", "invalid"]
-AlarmLevel = Literal["ok", "warning", "alarm"]
 AlarmStatistic = Literal["t_score", "log_sr", "log_cusum"]
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all messages: frozen, by keyword, and strict about unknown fields."""
 
 
 class Reference(Message, frozen=True, kw_only=True):
@@ -120,6 +117,7 @@ class Monitor(Message, frozen=True, kw_only=True):
     alarm: AlarmPolicy = AlarmPolicy()
     tolerance: ToleranceSettings = ToleranceSettings()
     description: str = ""
+    handling: Handling = Handling()
     created_at: float
     changed_at: float
 
@@ -162,6 +160,8 @@ class Run(Message, frozen=True, kw_only=True):
     dead: int
     opened_at: float
     closed_at: float | None = None
+    acknowledged: Acknowledgement | None = None
+    """The last one given; in force while the alarm is still the one that it names."""
 
 
 class Receipt(Message, frozen=True, kw_only=True):
@@ -288,7 +288,7 @@ class HistoryEntry(Message, frozen=True, kw_only=True):
     applied_at: float
     fit_seconds: float | None = None
     trainer: str | None = None
-    statistics: dict[str, Statistic] = {}
+    statistics: dict[str, Statistic] = msgspec.field(default_factory=dict)
     """By kind; empty for a dead chunk."""
     alarm: AlarmLevel = "ok"
     error: str = ""
@@ -341,7 +341,7 @@ class Snapshot(Message, frozen=True, kw_only=True):
     """Events of the pool that this run has used."""
     untested: int = 0
     """Events of this run that the exact e-process left out because the pool was empty."""
-    statistics: dict[str, Statistic] = {}
+    statistics: dict[str, Statistic] = msgspec.field(default_factory=dict)
     """By kind: t_chunk (the last chunk), t_agg, t_ref, t_score, t_sum, with templates t_profiled, and the e-processes'
     log_e and its like."""
     effect_size: EffectSize | None = None

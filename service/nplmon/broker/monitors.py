@@ -10,6 +10,7 @@ import msgspec
 
 from nplmon.broker.encoding import from_json, to_json
 from nplmon.broker.errors import EpochMoved, MonitorExists, MonitorOutdated, RunsOpen, UnknownMonitor
+from nplmon.broker.journal import NOTE
 from nplmon.broker.keys import MONITORS, Key, MonitorKeys
 from nplmon.broker.lua import function
 from nplmon.broker.messages import Monitor
@@ -39,7 +40,8 @@ def create(*, monitor: Key, at_epoch: Key, work: Key, body: bytes) -> int:
 
 
 @function(
-    END
+    NOTE
+    + END
     + """
 local stored = redis.call('GET', monitor)
 if not stored then return {'unknown'} end
@@ -55,6 +57,8 @@ elseif present ~= tonumber(epoch) then
 end
 redis.call('SET', monitor, body)
 redis.call('SET', at_epoch, body)
+note(journal, {kind = 'monitor-changed', text = 'epoch ' .. epoch})
+redis.call('PUBLISH', updates, '*')
 local state = redis.call('HGET', calibration, 'state')
 if statistical == '1' and state and state ~= 'cancelled' and state ~= 'void' then
   end_calibration(calibration, toys, batches, result, 'void',
@@ -72,8 +76,10 @@ def change(
     toys: Key,
     batches: Key,
     result: Key,
+    journal: Key,
     epoch: int,
     statistical: int,
+    updates: str,
     body: bytes,
 ) -> list[Any]:
     """Replace a monitor; with `statistical` 1 this begins the epoch given.
@@ -81,8 +87,8 @@ def change(
     Invariant: no run is open while the epoch moves, and epochs follow each other without gaps. A calibration by toys
     is void from the moment that the epoch moves.
 
-    Keys: monitor, monitor:EPOCH, open, calibration, toys, batches, result. Returns changed; unknown; moved and the
-    present epoch; open and the runs.
+    Keys: monitor, monitor:EPOCH, open, calibration, toys, batches, result, journal. Returns changed; unknown; moved and
+    the present epoch; open and the runs.
     """
     raise NotImplementedError
 
@@ -213,8 +219,10 @@ class Monitors:
             toys=keys.toys,
             batches=keys.toy_batches,
             result=keys.toy_result,
+            journal=keys.journal,
             epoch=monitor.epoch,
             statistical=int(statistical),
+            updates=keys.updates,
             body=to_json(monitor),
         )
         if status == b"unknown":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nplmon.broker.messages import Message
+from nplmon.broker.message import Message
 
 
 class PoolSegment(Message, frozen=True, kw_only=True):

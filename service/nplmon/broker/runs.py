@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from nplmon.broker.alarm_messages import Acknowledgement
+from nplmon.broker.encoding import from_json
 from nplmon.broker.errors import UnknownMonitor, UnknownRun
+from nplmon.broker.journal import NOTE
 from nplmon.broker.keys import Key, MonitorKeys
 from nplmon.broker.lua import function
 from nplmon.broker.messages import Run
@@ -16,43 +19,52 @@ if TYPE_CHECKING:
     from nplmon.broker.connection import Connection
 
 
-@function("""
+@function(
+    NOTE
+    + """
 if redis.call('EXISTS', run) == 0 then return {} end
 if redis.call('HGET', run, 'state') == 'open' then
   local _, _, time = now()
   redis.call('HSET', run, 'state', 'closed', 'closed_at', time)
   redis.call('SREM', open_runs, name)
+  note(journal, {kind = 'run-closed', run = name})
   wake(done, name)
+  redis.call('PUBLISH', updates, name)
 end
 return redis.call('HGETALL', run)
-""")
-def close(*, run: Key, open_runs: Key, done: Key, name: str) -> list[bytes]:
+"""
+)
+def close(*, run: Key, open_runs: Key, done: Key, journal: Key, name: str, updates: str) -> list[bytes]:
     """Close a run: no more chunks; those accepted are still applied.
 
     Invariant: `open` holds exactly the runs that take chunks.
 
-    Keys: run, open, done. Returns the run's fields; nothing if there is no such run.
+    Keys: run, open, done, journal. Returns the run's fields; nothing if there is no such run.
     """
     raise NotImplementedError
 
 
-@function("""
+@function(
+    NOTE
+    + """
 local stored = redis.call('GET', monitor)
 if not stored or redis.call('EXISTS', run) == 0 then return {} end
 if redis.call('HGET', run, 'epoch') ~= epoch then return redis.call('HGETALL', run) end
 redis.call('HINCRBY', run, 'epoch', 1)
 redis.call('HSET', run, 'state', 'open', 'monitor_epoch', string.format('%d', cjson.decode(stored).epoch),
   'accepted', 0, 'applied', 0, 'dead', 0, 'sequence', 0)
-redis.call('HDEL', run, 'closed_at')
+redis.call('HDEL', run, 'closed_at', 'acknowledged')
 redis.call('SADD', open_runs, name)
 for _, key in ipairs(contents) do redis.call('UNLINK', key) end
 for _, field in ipairs(redis.call('HKEYS', dead)) do
   if string.sub(field, 1, #name + 1) == name .. ':' then redis.call('HDEL', dead, field) end
 end
+note(journal, {kind = 'run-reset', run = name, text = 'epoch ' .. redis.call('HGET', run, 'epoch')})
 wake(done, name)
 redis.call('PUBLISH', updates, name)
 return redis.call('HGETALL', run)
-""")
+"""
+)
 def reset(
     *,
     monitor: Key,
@@ -60,6 +72,7 @@ def reset(
     open_runs: Key,
     dead: Key,
     done: Key,
+    journal: Key,
     contents: Sequence[Key],
     name: str,
     epoch: int,
@@ -71,14 +84,14 @@ def reset(
     therefore superseded wherever they turn up. The run leaves `epoch` once: a command that the connection repeats,
     because the reply was lost, does not drop what was accepted since.
 
-    Keys: monitor, run, open, dead, done, all contents of the run. Returns the run's fields; nothing if there
+    Keys: monitor, run, open, dead, done, journal, all contents of the run. Returns the run's fields; nothing if there
     is no such run.
     """
     raise NotImplementedError
 
 
 def _run(monitor: str, name: str, fields: Mapping[bytes, bytes]) -> Run:
-    closed_at = fields.get(b"closed_at")
+    closed_at, acknowledged = fields.get(b"closed_at"), fields.get(b"acknowledged")
     return Run(
         monitor=monitor,
         name=name,
@@ -90,6 +103,7 @@ def _run(monitor: str, name: str, fields: Mapping[bytes, bytes]) -> Run:
         dead=int(fields[b"dead"]),
         opened_at=float(fields[b"opened_at"]),
         closed_at=None if closed_at is None else float(closed_at),
+        acknowledged=None if acknowledged is None else from_json(acknowledged, Acknowledgement),
     )
 
 
@@ -160,7 +174,13 @@ class Runs:
         """
         keys = MonitorKeys(monitor)
         fields = await close(
-            self._connection, run=keys.run(run).hash, open_runs=keys.open_runs, done=keys.done, name=run
+            self._connection,
+            run=keys.run(run).hash,
+            open_runs=keys.open_runs,
+            done=keys.done,
+            journal=keys.journal,
+            name=run,
+            updates=keys.updates,
         )
         return await self._answer(monitor, run, fields)
 
@@ -184,6 +204,7 @@ class Runs:
             open_runs=keys.open_runs,
             dead=keys.dead,
             done=keys.done,
+            journal=keys.journal,
             contents=one.contents,
             name=run,
             epoch=epoch,

@@ -11,11 +11,13 @@ from redis.exceptions import RedisError
 from nplmon.broker.connection import block_milliseconds, milliseconds
 from nplmon.broker.encoding import from_json, to_json, unpack
 from nplmon.broker.errors import translated
+from nplmon.broker.journal import NOTE, encoded
 from nplmon.broker.keys import Key, MonitorKeys
 from nplmon.broker.lua import function, word
 from nplmon.broker.messages import Death, Fit, HistoryEntry, Snapshot
 
 if TYPE_CHECKING:
+    from nplmon.broker.alarm_messages import JournalEntry
     from nplmon.broker.connection import Connection
 
 _BATCH = 200
@@ -62,7 +64,9 @@ def release(*, aggregator: Key, holder: str) -> int:
     raise NotImplementedError
 
 
-@function("""
+@function(
+    NOTE
+    + """
 if redis.call('GET', aggregator) ~= holder .. ' ' .. fence then return 'fenced' end
 local at = redis.call('HMGET', run, 'epoch', 'sequence')
 if at[1] ~= epoch then return 'superseded' end
@@ -78,9 +82,11 @@ redis.call('HSET', run, 'sequence', sequence, 'applied', applied, 'dead', deaths
 in_batches('RPUSH', history, lines)
 in_batches('HDEL', payloads, drop_payloads)
 in_batches('HDEL', fits, drop_fits)
+for _, entry in ipairs(notes) do write(journal, entry) end
 redis.call('PUBLISH', updates, name)
 return 'saved'
-""")
+"""
+)
 def save(
     *,
     aggregator: Key,
@@ -92,6 +98,7 @@ def save(
     payloads: Key,
     fits: Key,
     positions: Key,
+    journal: Key,
     holder: str,
     fence: int,
     epoch: int,
@@ -110,6 +117,7 @@ def save(
     lines: Sequence[bytes],
     drop_payloads: Sequence[int],
     drop_fits: Sequence[int],
+    notes: Sequence[bytes],
 ) -> bytes:
     """Advance the statistic of a run.
 
@@ -117,7 +125,8 @@ def save(
     each chunk is applied once: the writer holds the fence, and the state was computed from the one stored. The
     monitor's position in the pool moves with them, so that it uses no event of the pool twice.
 
-    Keys: aggregator, run, state, snapshot, history, projection, payloads, fits, the monitor's pool positions.
+    Keys: aggregator, run, state, snapshot, history, projection, payloads, fits, the monitor's pool positions,
+    journal.
 
     Returns saved; fenced (another aggregator holds the monitor, or the hold expired); superseded (the run was
     reset or deleted); moved (the stored state is not at `previous`, or the pool not at `pool_before`: read again).
@@ -198,6 +207,7 @@ class Statistics:
         drop_payloads: Sequence[int],
         drop_fits: Sequence[int],
         pool: tuple[int, int] = (0, 0),
+        journal: Sequence[JournalEntry] = (),
     ) -> Literal["saved", "fenced", "superseded", "moved"]:
         """Advance the statistic of a run from `previous` to `snapshot.sequence`, all or nothing.
 
@@ -211,6 +221,8 @@ class Statistics:
             Sequence numbers whose events or fits are not needed any more.
         pool
             The monitor's position in the pool of the snapshot's reference: as stored before, and as it shall be.
+        journal
+            What these chunks have raised.
 
         Raises
         ------
@@ -236,6 +248,7 @@ class Statistics:
             payloads=one.payloads,
             fits=one.fits,
             positions=keys.positions,
+            journal=keys.journal,
             holder=holder,
             fence=fence,
             epoch=run_epoch,
@@ -254,6 +267,7 @@ class Statistics:
             lines=[to_json(entry) for entry in history],
             drop_payloads=drop_payloads,
             drop_fits=drop_fits,
+            notes=[encoded(entry) for entry in journal],
         )
         return word(reply, "saved", "fenced", "superseded", "moved")
 

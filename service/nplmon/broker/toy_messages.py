@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from nplmon.broker.messages import Message, Mode
+from nplmon.broker.message import Message
+from nplmon.broker.messages import Mode
 
 if TYPE_CHECKING:
     from nplmon.broker.messages import Monitor
