@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from ruamel.yaml import YAML
-from tests.deploy.tools import ROOT, Model
+from tests.deploy.tools import ROOT, Model, execute, system_tool
 
 FILE = ROOT / "deploy" / "prometheus" / "prometheus.yml"
 
@@ -55,11 +51,6 @@ def test_compose_mounts_this_file(compose_model: Callable[..., Model]) -> None:
     assert "--config.file=/etc/prometheus/prometheus.yml" in prometheus["command"]
 
 
-@pytest.mark.skipif(
-    shutil.which("promtool") is None and "CI" not in os.environ, reason="promtool is not on PATH"
-)
 def test_promtool_accepts_it() -> None:
-    answer = subprocess.run(
-        ["promtool", "check", "config", str(FILE)], capture_output=True, text=True, timeout=60, check=False
-    )
+    answer = execute(system_tool("promtool"), "check", "config", FILE)
     assert answer.returncode == 0, answer.stdout + answer.stderr

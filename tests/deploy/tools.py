@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 Model = dict[str, Any]
@@ -15,6 +18,27 @@ Model = dict[str, Any]
 def tool(name: str) -> str:
     """Path of a command that was installed with the tests."""
     return str(Path(sys.executable).parent / name)
+
+
+def system_tool(*names: str) -> str:
+    """Path of a program that no Python package brings, under any of its names.
+
+    Without it a test is skipped, but not in CI, where `.ci/run` brings it.
+    """
+    for name in names:
+        if found := shutil.which(name):
+            return found
+    reason = f"{' or '.join(names)} is not on PATH"
+    if "CI" in os.environ:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def execute(*command: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, whatever its exit status."""
+    return subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, timeout=seconds, check=False
+    )
 
 
 def compose(file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
