@@ -63,6 +63,13 @@ class Up:
         record: dict[str, Any] = json.loads((self.data_dir / "up.json").read_text(encoding="utf-8"))
         return record
 
+    @property
+    def targets(self) -> list[dict[str, Any]]:
+        """What Prometheus reads."""
+        file = self.data_dir / "prometheus-targets.json"
+        targets: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        return targets
+
     def journal(self, *what: str) -> list[tuple[str, int]]:
         """Give role and process id of each line with one of these events, in order."""
         path = self.playground / "journal"

@@ -27,6 +27,10 @@ def test_it_says_where_it_is_and_ctrl_c_stops_all_in_order(start: Start, data_di
     for said in (addresses["api"], addresses["docs"], addresses["metrics"]["aggregator"], addresses["store"]):
         assert said in up.said
     assert httpx.get(f"{addresses['api']}/readyz", trust_env=False).status_code == 200
+    targets = {one["labels"]["job"]: one for one in up.targets}
+    assert set(targets) == {"nplmon-api", "nplmon-trainer", "nplmon-aggregator"}
+    for name in ("api", "aggregator"):
+        assert addresses["metrics"][name] == f"http://{targets[f'nplmon-{name}']['targets'][0]}/metrics"
     store = EmbeddedStore(data_dir)
     assert store.pid is not None
 
@@ -35,7 +39,7 @@ def test_it_says_where_it_is_and_ctrl_c_stops_all_in_order(start: Start, data_di
     way = [role for role, _ in up.journal("stopping", "stopped")]
     assert way == ["api"] * 2 + ["trainer"] * 4 + ["aggregator"] * 2
     assert store.pid is None
-    assert not (data_dir / "up.json").exists()
+    assert list(data_dir.glob("*.json")) == []
     assert "Traceback" not in up.said
 
 
@@ -51,11 +55,15 @@ def test_a_dead_child_is_started_again_and_that_is_logged(start: Start) -> None:
     up = start("--port", "0")
     up.wait_ready()
     before = up.addresses["metrics"]["trainer-1"]
+    (target,) = [one for one in up.targets if one["labels"]["job"] == "nplmon-trainer"]
     ((_, first),) = [line for line in up.journal("started") if line[0] == "trainer"]
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: len([line for line in up.journal("started") if line[0] == "trainer"]) == 2, "restart")
     assert "killed by SIGKILL" in up.said
     wait_until(lambda: up.addresses["metrics"]["trainer-1"] != before, "its new metrics address")
+    # To Prometheus it is the same one, elsewhere.
+    (again,) = [one for one in up.targets if one["labels"] == target["labels"]]
+    assert again["targets"] == [up.addresses["metrics"]["trainer-1"].split("/")[2]] != target["targets"]
 
 
 def test_a_dead_store_is_started_again_with_its_data(start: Start, data_dir: Path) -> None:

@@ -7,13 +7,12 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from nplmon.settings import Settings
-from nplmon.supervisor.addresses import Addresses
+from nplmon.supervisor.addresses import Addresses, forget
 from nplmon.supervisor.lock import DataDirectoryLock
 from nplmon.supervisor.logfile import LogFile
 from nplmon.supervisor.port import authority, claim_port, is_loopback
@@ -113,7 +112,6 @@ class Service:
 
     async def _run_roles(self, port: int, began: float) -> None:
         api = f"http://{authority(self._settings.host, port)}"
-        record = self._data_dir / "up.json"
         addresses = Addresses(
             pid=os.getpid(),
             api=api,
@@ -128,7 +126,7 @@ class Service:
             tasks: list[asyncio.Task[Any]] = [process.start() for process in self._processes]
             tasks.append(asyncio.create_task(self._report()))
             tasks.append(asyncio.create_task(self._store.watch()))
-            tasks.append(asyncio.create_task(self._attend(addresses, record, began)))
+            tasks.append(asyncio.create_task(self._attend(addresses, began)))
             tasks.append(asyncio.create_task(self._wait_for_signal()))
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -138,7 +136,7 @@ class Service:
             for task in done:
                 task.result()  # raises what ended the service, if it was not a signal
         finally:
-            record.unlink(missing_ok=True)
+            forget(self._data_dir)
             os.close(write_end)
             os.close(read_end)
 
@@ -176,17 +174,17 @@ class Service:
             )
         return processes
 
-    async def _attend(self, addresses: Addresses, record: Path, began: float) -> None:
+    async def _attend(self, addresses: Addresses, began: float) -> None:
         # Imported only now, because the children are on their way now and start while we import.
         from nplmon.supervisor.signs import SignsOfLife  # noqa: PLC0415
 
         signs = SignsOfLife(addresses.api, self._store.url, self._settings.host)
         try:
-            await self._attend_to(signs, addresses, record, began)
+            await self._attend_to(signs, addresses, began)
         finally:
             await signs.close()
 
-    async def _attend_to(self, signs: SignsOfLife, addresses: Addresses, record: Path, began: float) -> None:
+    async def _attend_to(self, signs: SignsOfLife, addresses: Addresses, began: float) -> None:
         """Announce the service when it is ready, and keep the record of its addresses true."""
         clock = asyncio.get_running_loop().time
         ready = warned = False
@@ -198,7 +196,7 @@ class Service:
                 if not missing:
                     ready = True
                     addresses = replace(addresses, metrics=addresses.metrics | known)
-                    self._record(addresses, record)
+                    self._record(addresses)
                     for process in self._processes:
                         process.mark_ready()
                     self._announce(addresses, clock() - began)
@@ -209,14 +207,14 @@ class Service:
                 for name, address in known.items() - addresses.metrics.items():
                     self._speak.info("child is up", child=name, metrics=address)
                 addresses = replace(addresses, metrics=addresses.metrics | known)
-                self._record(addresses, record)
+                self._record(addresses)
             await asyncio.sleep(1.0 if ready else 0.05)
 
-    def _record(self, addresses: Addresses, path: Path) -> None:
+    def _record(self, addresses: Addresses) -> None:
         try:
-            addresses.write(path)
+            addresses.write(self._data_dir)
         except OSError as error:  # a full disk is no reason to stop
-            self._speak.warning("addresses cannot be written", path=str(path), error=str(error))
+            self._speak.warning("addresses cannot be written", folder=str(self._data_dir), error=str(error))
 
     async def _report(self) -> None:
         while True:
