@@ -166,7 +166,11 @@ class Receipt:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistic:
-    """One test statistic with its null, threshold and state; one that is invalid has no p-value."""
+    """One test statistic with its null, threshold and state; one that is invalid has no p-value.
+
+    `null_quantiles` are those of the null in closed form at P(T <= q) = 0.00135, 0.025, 0.16, 0.5, 0.84, 0.975 and
+    0.99865; empty where there is none.
+    """
 
     kind: str
     value: float | None
@@ -176,6 +180,7 @@ class Statistic:
     z: float | None = None
     null_mean: float | None = None
     null_deviation: float | None = None
+    null_quantiles: tuple[float, ...] = ()
     threshold: float | None = None
     warning_threshold: float | None = None
     width: float | None = None

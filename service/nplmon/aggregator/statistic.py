@@ -6,13 +6,16 @@ import math
 from typing import TYPE_CHECKING
 
 from nplmon.aggregator.widths import is_finite
+from nplmon.broker.judgement import NULL_LEVELS
 from nplmon.broker.messages import Statistic
 from nplmon.nplm.null import significance
+from nplmon.nplm.null_quantiles import quantiles
 
 if TYPE_CHECKING:
     from nplmon.aggregator.judge import Ruling
     from nplmon.aggregator.widths import Joint
     from nplmon.nplm.aggregation import Kind
+    from nplmon.nplm.statistic import TestStatistic
 
 SMALLEST_LOG_P = -700.0
 """exp of less is 0 in float64; p is given no smaller, Z from the logarithm."""
@@ -90,9 +93,16 @@ def reported(
         z=significance(min(log_p, LARGEST_LOG_P)),
         null_mean=found.null.mean + found.excess,
         null_deviation=found.null.deviation,
+        # Of t_profiled's null there is a bound alone, and no band.
+        null_quantiles=() if kind == "t_profiled" else tuple(_band(found)),
         threshold=threshold,
         warning_threshold=warning,
         width=width,
         sequence=sequence,
         note=note,
     )
+
+
+def _band(found: TestStatistic) -> list[float]:
+    """Give the quantiles of the null at `NULL_LEVELS`, the excess included: of the closed form, toys or not."""
+    return [float(q) + found.excess for q in quantiles(found.null, NULL_LEVELS)]

@@ -6,6 +6,9 @@ from typing import Literal
 
 from nplmon.broker.findings import Finding
 
+NULL_LEVELS = (0.00135, 0.025, 0.16, 0.5, 0.84, 0.975, 0.99865)
+"""P(T <= q) of `Statistic.null_quantiles`: the median with 68, 95 and 99.7 % around it."""
+
 
 class TemplateFraction(Finding, frozen=True, kw_only=True):
     """How much of a template the data ask for."""

@@ -252,6 +252,9 @@ class Statistic(Message, frozen=True, kw_only=True):
     """One-sided Gaussian significance of p, in standard deviations."""
     null_mean: float | None = None
     null_deviation: float | None = None
+    null_quantiles: tuple[float, ...] = ()
+    """Where the value lies under H0: quantiles at `NULL_LEVELS` of the null of the width shown, in closed form whatever
+    p is from; empty where no null is known."""
     threshold: float | None = None
     """The value at which an alarm is due at this number of chunks, whether this kind decides or not; None without a run
     length."""
