@@ -66,7 +66,7 @@ async def test_docs_need_no_internet(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/monitors/", "/v1/monitors/a%2Fb/x/y", "/redoc", "/static-offline-docs/x"]
+    "path", ["/v1", "/v1/monitors/", "/v1/monitors/a%2Fb/x/y", "/redoc", "/static-offline-docs/x"]
 )
 async def test_unknown_path(client: httpx.AsyncClient, path: str) -> None:
     check_problem(await client.get(path), 404, "unknown-path", "path")

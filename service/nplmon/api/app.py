@@ -17,6 +17,7 @@ from nplmon.api import (
     health,
     monitors,
     openapi,
+    page,
     pools,
     references,
     refusals,
@@ -86,6 +87,7 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
         updates,
         where,
         health,
+        page,
     ):
         app.include_router(part.router)
     return app
