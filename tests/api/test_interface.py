@@ -126,6 +126,7 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/v1/monitors/m/where", {}),
     ("GET", "/v1/monitors/m/where.csv", {}),
     ("GET", "/v1/monitors/m/events", {}),
+    ("GET", "/v1/overview", {}),
     ("POST", "/v1/monitors/m/calibration", {}),
     ("GET", "/v1/monitors/m/calibration", {}),
     ("DELETE", "/v1/monitors/m/calibration", {}),
@@ -133,7 +134,9 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 def test_all_requests_are_tried_without_a_store() -> None:
-    assert len(REQUESTS) == len({pair for pair in documented() if pair[1].startswith("/v1")})
+    # The stream of all monitors' events stays open also without a store, and says so.
+    tried = {pair for pair in documented() if pair[1].startswith("/v1")} - {("GET", "/v1/events")}
+    assert len(REQUESTS) == len(tried)
 
 
 @pytest.fixture

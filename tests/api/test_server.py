@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from tests.api.bodies import NPY, PUSH, check_problem, events, npy
+from tests.api.serving import Process, following
 from tests.api.workers import Workers
 
 from nplmon.api.server import masked, serve
@@ -30,35 +26,6 @@ from nplmon.settings import Settings
 pytestmark = pytest.mark.anyio
 
 EFFECT = EffectSize(value=0.25, null_mean=0.1, null_deviation=0.05, excess=0.15)
-
-PROGRAM = "from nplmon.api import serve; from nplmon.settings import Settings; serve(Settings())"
-
-
-class Process:
-    """`serve` in a process of its own."""
-
-    def __init__(self, redis_url: str) -> None:
-        environment = {
-            **os.environ,
-            "NPLMON_REDIS_URL": redis_url,
-            "NPLMON_PORT": "0",
-            "NPLMON_LOG_FORMAT": "json",
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", PROGRAM], env=environment, stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stderr is not None
-        self.lines: list[dict[str, Any]] = []
-        while "address" not in (line := json.loads(self.process.stderr.readline())):
-            self.lines.append(line)
-        self.lines.append(line)
-        self.address: str = line["address"]
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        _, rest = self.process.communicate(timeout=20)
-        assert "Traceback" not in rest, rest
-        return self.process.returncode
 
 
 @pytest.fixture(scope="module")
@@ -78,34 +45,6 @@ def process(shared: Process, redis_url: str) -> Process:
 async def client(process: Process) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=process.address, timeout=20) as client:
         yield client
-
-
-@asynccontextmanager
-async def following(client: httpx.AsyncClient, path: str = "/v1/monitors/m/events") -> AsyncIterator[Any]:
-    """Give a coroutine that waits for the next event and gives (id, event, data)."""
-    async with client.stream("GET", path) as answer:
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        pieces = answer.aiter_bytes()
-        waiting = bytearray()
-
-        async def following_event() -> tuple[str, str, dict[str, Any]]:
-            async with asyncio.timeout(20):
-                while True:
-                    looked_at = 0
-                    while (end := waiting.find(b"\n\n", max(0, looked_at - 1))) < 0:
-                        looked_at = len(waiting)
-                        try:
-                            waiting.extend(await anext(pieces))
-                        except StopAsyncIteration:
-                            raise EOFError from None
-                    lines = waiting[:end].decode().split("\n")
-                    del waiting[: end + 2]
-                    members = dict(line.split(": ", 1) for line in lines if not line.startswith(":"))
-                    if "data" in members:
-                        return members["id"], members["event"], json.loads(members["data"])
-
-        yield following_event
 
 
 async def push(client: httpx.AsyncClient, seed: int = 1, path: str = PUSH) -> httpx.Response:

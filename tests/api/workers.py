@@ -97,9 +97,8 @@ class Workers:
             events=sum(fit.receipt.events for fit in fits),
             expected=1.0,
             exposure_ratio=0.1,
-            updated_at=3.0,
             last_accepted_at=receipt.accepted_at,
-            **members,
+            **{"updated_at": 3.0, **members},
         )
         fence = await self.broker.statistics.hold("m", "a", 10)
         assert fence is not None

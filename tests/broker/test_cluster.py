@@ -85,6 +85,12 @@ async def test_the_road_of_a_chunk_needs_one_slot_at_a_time(cluster: str) -> Non
     assert (await broker.admission.backlog("muons")).leased == 1
     fence = await broker.statistics.hold("muons", "a1", 9.0)
     assert await save(broker, fence, 0, 1) == "saved"
+    heard = broker.glances.changes()
+    assert await anext(heard) == ""
+    assert (await broker.glances.get("muons", count=5)).length == 1
+    await broker.connection.ask("PUBLISH", "nplmon:{muons}:updates", "7")
+    assert await anext(heard) == "muons"
+    await heard.aclose()
     await broker.statistics.release("muons", "a1")
     await broker.leases.leave("t1", ["muons"])
     with pytest.raises(NoAlarm):

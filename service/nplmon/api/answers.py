@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 from starlette.responses import Response
 
+from nplmon.api.tiles import Tile
 from nplmon.broker.alarm_messages import JournalEntry, TestAlarm
 from nplmon.broker.findings import AnomalousEvent, FeatureRatio, PairMap
 from nplmon.broker.messages import (
@@ -120,6 +121,17 @@ class History(msgspec.Struct, frozen=True):
     downsampled: bool
 
 
+class Overview(msgspec.Struct, frozen=True):
+    """All monitors at a glance."""
+
+    now: float
+    """Unix seconds."""
+    version: str
+    """Of nplmon."""
+    tiles: list[Tile]
+    """The most urgent first."""
+
+
 class DensityRatio(msgspec.Struct, frozen=True):
     """Data, reference and averaged ratio, feature by feature."""
 
@@ -195,6 +207,8 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     CalibrationStatus,
     Snapshot,
     History,
+    Tile,
+    Overview,
     DensityRatio,
     Where,
     RatioValues,

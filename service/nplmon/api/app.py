@@ -17,6 +17,7 @@ from nplmon.api import (
     health,
     monitors,
     openapi,
+    overview,
     page,
     pools,
     references,
@@ -26,6 +27,7 @@ from nplmon.api import (
     updates,
     where,
 )
+from nplmon.api.board import Board
 from nplmon.api.context import Context
 from nplmon.api.metrics import Durations, Metrics
 from nplmon.api.ratios import Ratios
@@ -56,11 +58,11 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        context.updates.close()
+        context.close()
         await broker.close()
 
     metrics = Metrics(CollectorRegistry() if registry is None else registry)
-    context = Context(broker, settings, metrics, Updates(broker), Ratios(broker))
+    context = Context(broker, settings, metrics, Updates(broker), Ratios(broker), Board(broker))
     app: FastAPI = FastAPIOffline(
         title="nplmon",
         version=version("nplmon"),
@@ -76,6 +78,7 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
     openapi.describe(app)
     for part in (
         alarms,
+        overview,
         calibrations,
         references,
         pools,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 from fastapi import Depends, Request
 
 if TYPE_CHECKING:
+    from nplmon.api.board import Board
     from nplmon.api.metrics import Metrics
     from nplmon.api.ratios import Ratios
     from nplmon.api.updates import Updates
@@ -24,6 +25,12 @@ class Context:
     metrics: Metrics
     updates: Updates
     ratios: Ratios
+    board: Board
+
+    def close(self) -> None:
+        """End all event streams, so that the server can stop."""
+        self.updates.close()
+        self.board.close()
 
 
 def context_of(request: Request) -> Context:

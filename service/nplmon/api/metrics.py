@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PUSH_ROUTE = "/v1/monitors/{monitor}/runs/{run}/chunks"
 EVENTS_ROUTE = "/v1/monitors/{monitor}/events"
+ALL_EVENTS_ROUTE = "/v1/events"
 OTHER_ROUTE = "other"
 
 REASONS: tuple[Slug, ...] = (
@@ -143,7 +144,7 @@ class Durations:
             await send(message)
             last = message["type"] == "http.response.body" and not message.get("more_body", False)
             # A stream of events lasts as long as its reader stays.
-            if last and (route := route_of(scope)) != EVENTS_ROUTE:
+            if last and (route := route_of(scope)) not in {EVENTS_ROUTE, ALL_EVENTS_ROUTE}:
                 self._metrics.duration.labels(route).observe(time.perf_counter() - began)
 
         await self._app(scope, receive, timed)

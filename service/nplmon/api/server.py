@@ -93,7 +93,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the event streams first; they would keep the server waiting."""
-        self._app.state.context.updates.close()
+        self._app.state.context.close()
         await super().shutdown(sockets)
 
 

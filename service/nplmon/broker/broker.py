@@ -6,6 +6,7 @@ from nplmon.broker.admission import Admission
 from nplmon.broker.alarms import Alarms
 from nplmon.broker.calibrations import Calibrations
 from nplmon.broker.connection import Connection, connect
+from nplmon.broker.glances import Glances
 from nplmon.broker.journal import Journal
 from nplmon.broker.leases import Leases
 from nplmon.broker.monitors import Monitors
@@ -31,6 +32,7 @@ class Broker:
         self.statistics = Statistics(connection)
         self.alarms = Alarms(connection)
         self.journal = Journal(connection)
+        self.glances = Glances(connection)
         self.calibrations = Calibrations(connection)
         self.toys = ToyBatches(connection)
         self.workers = Workers(connection)

@@ -161,7 +161,7 @@ class Monitors:
         body = await self._connection.ask("GET", MonitorKeys(name).monitor)
         if body is None:
             raise UnknownMonitor(name)
-        return _read(name, body)
+        return read_monitor(name, body)
 
     async def at(self, name: str, epoch: int) -> Monitor:
         """Give a monitor as it was at an epoch.
@@ -176,7 +176,7 @@ class Monitors:
         body = await self._connection.ask("GET", MonitorKeys(name).at(epoch))
         if body is None:
             raise UnknownMonitor(name, epoch)
-        return _read(name, body)
+        return read_monitor(name, body)
 
     async def all(self) -> list[Monitor]:
         """Give all monitors, in order of names; those that an earlier version stored are left out."""
@@ -185,7 +185,7 @@ class Monitors:
             body = await self._connection.ask("GET", MonitorKeys(name.decode()).monitor)
             if body is not None:
                 with suppress(MonitorOutdated):  # it must not hide all others; asked for by name it is told
-                    found.append(_read(name.decode(), body))
+                    found.append(read_monitor(name.decode(), body))
         return found
 
     async def names(self) -> list[str]:
@@ -274,7 +274,14 @@ class _Epoch(msgspec.Struct):
     epoch: int
 
 
-def _read(name: str, body: bytes) -> Monitor:
+def read_monitor(name: str, body: bytes) -> Monitor:
+    """Read a monitor as it is stored.
+
+    Raises
+    ------
+    MonitorOutdated
+        If an earlier version stored it with settings that this one does not know.
+    """
     try:
         return from_json(body, Monitor)
     except msgspec.ValidationError as error:

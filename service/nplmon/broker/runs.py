@@ -90,7 +90,8 @@ def reset(
     raise NotImplementedError
 
 
-def _run(monitor: str, name: str, fields: Mapping[bytes, bytes]) -> Run:
+def run_of(monitor: str, name: str, fields: Mapping[bytes, bytes]) -> Run:
+    """Read a run from the fields of its hash."""
     closed_at, acknowledged = fields.get(b"closed_at"), fields.get(b"acknowledged")
     return Run(
         monitor=monitor,
@@ -126,7 +127,7 @@ class Runs:
         fields = await self._connection.ask("HGETALL", MonitorKeys(monitor).run(run).hash)
         if not fields:
             raise await self._unknown(monitor, run)
-        return _run(monitor, run, fields)
+        return run_of(monitor, run, fields)
 
     async def all(self, monitor: str) -> list[Run]:
         """Give all runs, the one opened last first.
@@ -141,7 +142,7 @@ class Runs:
         for name in await self._connection.ask("ZREVRANGE", keys.runs, 0, -1):
             fields = await self._connection.ask("HGETALL", keys.run(name.decode()).hash)
             if fields:
-                found.append(_run(monitor, name.decode(), fields))
+                found.append(run_of(monitor, name.decode(), fields))
         if not found and not await self._connection.ask("EXISTS", keys.monitor):
             raise UnknownMonitor(monitor)
         return found
@@ -215,7 +216,7 @@ class Runs:
     async def _answer(self, monitor: str, run: str, fields: Sequence[Any]) -> Run:
         if not fields:
             raise await self._unknown(monitor, run)
-        return _run(monitor, run, dict(zip(fields[::2], fields[1::2], strict=True)))
+        return run_of(monitor, run, dict(zip(fields[::2], fields[1::2], strict=True)))
 
     async def _unknown(self, monitor: str, run: str) -> UnknownMonitor | UnknownRun:
         known = await self._connection.ask("EXISTS", MonitorKeys(monitor).monitor)
