@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nplmon.broker.alarm_messages import Acknowledgement, Handling, TestAlarm
 from nplmon.broker.glances import Glance, SnapshotHead
 from nplmon.broker.messages import Alarm, Monitor, Run, Statistic
 
@@ -56,7 +57,7 @@ def a_statistic(**changes: Any) -> Statistic:
 
 
 def a_glance(
-    run: Run | None = None, snapshot: SnapshotHead | None = None, dead: int = 0, **changes: Any
+    run: Run | None = None, snapshot: SnapshotHead | None = None, stale_after: float = 600, **changes: Any
 ) -> Glance:
     monitor = Monitor(
         name="m",
@@ -65,12 +66,15 @@ def a_glance(
         reference_hash="h",
         features=("pt", "eta"),
         units=("GeV", ""),
+        handling=Handling(stale_after=stale_after),
         created_at=1.0,
         changed_at=1.0,
     )
-    return Glance(monitor=monitor, run=run, snapshot=snapshot, dead=dead, **changes)
+    return Glance(monitor=monitor, run=run, snapshot=snapshot, **changes)
 
 
+KNOWN = Acknowledgement(level="alarm", sequence=3, who="Ada", comment="on it", at=NOW - 5)
+TEST = TestAlarm(who="Ada", comment="does it ring?", since=NOW - 5, until=NOW + 55)
 ALARM = Alarm(
     level="alarm", kind="t_score", chunk="c3", sequence=3, since=NOW - 20, rule="t_score = 25 >= 20"
 )

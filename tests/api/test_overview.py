@@ -72,6 +72,21 @@ async def test_overview_tells_of_the_run_opened_last(
     assert (tile["run"], tile["pending"], tile["sequence"]) == ("s", 1, 0)
 
 
+async def test_what_people_do_shows_at_once(client: httpx.AsyncClient, push: Push, workers: Workers) -> None:
+    await push()
+    await workers.finish()
+    alarm = msgspec.structs.replace(ALARM, sequence=1)
+    await workers.apply(updated_at=time.time(), alarm=alarm, **DECIDED)
+    said = {"who": "Ada", "comment": "on it", "level": "alarm", "sequence": 1}
+    assert (await client.post("/v1/monitors/m/runs/r/acknowledge", json=said)).status_code == 200
+    await client.post("/v1/monitors/m/test-alarm", json={"who": "Ada", "comment": "", "seconds": 60})
+    (tile,) = (await overview(client))["tiles"]
+    assert (tile["state"], tile["acknowledged"]["who"]) == ("acknowledged", "Ada")
+    assert (tile["flags"], tile["test"]["who"]) == (["test"], "Ada")
+    await client.post("/v1/monitors/m/runs/r/close")
+    assert (await overview(client))["tiles"][0]["state"] == "closed"
+
+
 @pytest.fixture(scope="module")
 def shared(store: EmbeddedStore) -> Iterator[Process]:
     process = Process(store.url)

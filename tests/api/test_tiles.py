@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
-from tests.api.glimpses import ALARM, NOW, WARNING, a_glance, a_head, a_run, a_statistic
+from tests.api.glimpses import ALARM, KNOWN, NOW, TEST, WARNING, a_glance, a_head, a_run, a_statistic
 
 from nplmon.api.sparkline import SparklineColumns
 from nplmon.api.tiles import STATES, Tile, tile_of
 from nplmon.broker.glances import FeatureHead, Glance, ToleranceHead
 
 LONG_AGO = NOW - 600
+WARNING_KNOWN = msgspec.structs.replace(KNOWN, level="warning", sequence=2)
 SILENT = a_statistic(value=None, state="stopped", p=None, threshold=None)
 
 
@@ -58,6 +60,27 @@ def tile(seen: Glance) -> Tile:
             ("withheld",),
             id="withheld",
         ),
+        pytest.param(
+            a_glance(a_run(acknowledged=KNOWN), a_head(alarm=ALARM)), "acknowledged", (), id="known"
+        ),
+        pytest.param(
+            a_glance(a_run(acknowledged=KNOWN), a_head(alarm=ALARM, updated_at=LONG_AGO)),
+            "stale",
+            (),
+            id="known, and stale",
+        ),
+        pytest.param(
+            a_glance(a_run(acknowledged=WARNING_KNOWN), a_head(alarm=WARNING)),
+            "acknowledged",
+            (),
+            id="warning known",
+        ),
+        pytest.param(
+            a_glance(a_run(acknowledged=WARNING_KNOWN), a_head(alarm=ALARM)), "alarm", (), id="risen since"
+        ),
+        pytest.param(a_glance(a_run(acknowledged=KNOWN), a_head()), "ok", (), id="acknowledged, none now"),
+        pytest.param(a_glance(a_run(), a_head(), test=TEST), "ok", ("test",), id="test alarm"),
+        pytest.param(a_glance(a_run(), a_head(), stale_after=10.0), "stale", (), id="stale early"),
         pytest.param(a_glance(a_run(), a_head(), dead=2), "ok", ("dead-letters",), id="dead letters"),
         pytest.param(
             a_glance(a_run(state="closed"), a_head(alarm=ALARM, updated_at=LONG_AGO, pool_left=0)),
@@ -83,9 +106,10 @@ def test_urgency_is_by_state_and_then_by_flags() -> None:
         return tile(a_glance(a_run(), a_head(**changes))).urgency
 
     alarm, stale, warning = urgency(alarm=ALARM), urgency(updated_at=LONG_AGO), urgency(alarm=WARNING)
+    known = tile(a_glance(a_run(acknowledged=KNOWN), a_head(alarm=ALARM))).urgency
     flagged, fine = urgency(pool_left=0), urgency()
     closed = tile(a_glance(a_run(state="closed"), a_head())).urgency
-    assert alarm < stale < warning < flagged < fine < tile(a_glance()).urgency < closed
+    assert alarm < stale < warning < known < flagged < fine < tile(a_glance()).urgency < closed
     assert STATES[0] == "alarm"
     assert STATES[-1] == "closed"
 
@@ -101,6 +125,11 @@ def test_the_numbers_are_those_of_the_statistic_that_decides() -> None:
     assert (found.chunks, found.events, found.pending, found.sequence) == (3, 60, 1, 4)
     assert found.worst_feature is not None
     assert (found.worst_feature.name, found.worst_feature.shift) == ("eta", -0.4)
+
+
+def test_an_acknowledgement_is_shown_while_it_is_in_force() -> None:
+    assert tile(a_glance(a_run(acknowledged=KNOWN), a_head(alarm=ALARM))).acknowledged == KNOWN
+    assert tile(a_glance(a_run(acknowledged=WARNING_KNOWN), a_head(alarm=ALARM))).acknowledged is None
 
 
 def test_before_the_first_chunk_there_are_no_numbers() -> None:

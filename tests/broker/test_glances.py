@@ -50,8 +50,9 @@ async def test_dead_chunks_and_calibration(broker: Broker, monitor: Monitor) -> 
     await admit(broker)
     await broker.connection.ask("HSET", "nplmon:{muons}:dead", "7:c1", b"D")
     await broker.connection.ask("HSET", "nplmon:{muons}:calibration", "state", "void")
+    test = await broker.alarms.begin_test("muons", seconds=60.0, who="Ada", comment="")
     seen = await look(broker)
-    assert (seen.dead, seen.calibration) == (1, "void")
+    assert (seen.dead, seen.calibration, seen.test) == (1, "void", test)
 
 
 async def test_what_is_not_there_or_cannot_be_read(broker: Broker) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import msgspec
 
 from nplmon.api.sparkline import SparklineColumns
+from nplmon.broker.alarm_messages import Acknowledgement, TestAlarm
 from nplmon.broker.judgement import CalibrationUsed
 from nplmon.broker.messages import Alarm, Mode, StatisticKind, StatisticState
 
@@ -18,7 +19,6 @@ TileState = Literal["alarm", "stale", "warning", "acknowledged", "uncalibrated",
 """In order of urgency."""
 TileFlag = Literal["stale", "uncalibrated", "test", "pool-empty", "exposure", "dead-letters", "withheld"]
 
-STALE_SECONDS = 600.0
 STATES: tuple[TileState, ...] = get_args(TileState)
 
 
@@ -66,6 +66,9 @@ class Tile(msgspec.Struct, frozen=True, kw_only=True):
     statistic_state: StatisticState | None
     note: str
     alarm: Alarm
+    acknowledged: Acknowledgement | None
+    """Of the alarm as it is; None once it has risen."""
+    test: TestAlarm | None
     stale_after: float
     """An open run to which nothing was applied for so many seconds is stale."""
     updated_at: float | None
@@ -124,7 +127,9 @@ def tile_of(seen: Glance, sparkline: SparklineColumns, now: float) -> Tile:
         statistic_state=None if statistic is None else statistic.state,
         note="" if statistic is None else statistic.note,
         alarm=Alarm() if snapshot is None else snapshot.alarm,
-        stale_after=STALE_SECONDS,
+        acknowledged=acknowledged(seen),
+        test=seen.test,
+        stale_after=monitor.handling.stale_after,
         updated_at=None if snapshot is None else snapshot.updated_at,
         last_accepted_at=None if snapshot is None else snapshot.last_accepted_at,
         exposure_ratio=None if snapshot is None else snapshot.exposure_ratio,
@@ -143,6 +148,14 @@ def deciding(snapshot: SnapshotHead | None) -> Statistic | None:
     return snapshot.statistics.get(snapshot.deciding)
 
 
+def acknowledged(seen: Glance) -> Acknowledgement | None:
+    """Give the acknowledgement of the run's alarm as it is now; one of a lower alarm has lapsed."""
+    if seen.run is None or seen.run.acknowledged is None or seen.snapshot is None:
+        return None
+    given, alarm = seen.run.acknowledged, seen.snapshot.alarm
+    return given if (given.level, given.sequence) == (alarm.level, alarm.sequence) else None
+
+
 def _state(seen: Glance, holds: set[TileFlag]) -> TileState:
     run, snapshot = seen.run, seen.snapshot
     if run is None:
@@ -150,10 +163,12 @@ def _state(seen: Glance, holds: set[TileFlag]) -> TileState:
     if run.state == "closed":
         return "closed"
     level = "ok" if snapshot is None else snapshot.alarm.level
+    known = acknowledged(seen) is not None
     so: dict[TileState, bool] = {
-        "alarm": level == "alarm",
+        "alarm": level == "alarm" and not known,
         "stale": "stale" in holds,
-        "warning": level == "warning",
+        "warning": level == "warning" and not known,
+        "acknowledged": known,
         "uncalibrated": "uncalibrated" in holds,
         "waiting": snapshot is None or not snapshot.sequence,
         "ok": True,
@@ -164,27 +179,18 @@ def _state(seen: Glance, holds: set[TileFlag]) -> TileState:
 def _holding(seen: Glance, now: float) -> set[TileFlag]:
     """Give all flags that hold; of a closed run only what somebody may still have to deal with."""
     run, snapshot = seen.run, seen.snapshot
-    holds: set[TileFlag] = set()
-    if seen.dead:
-        holds.add("dead-letters")
-    if run is None or run.state == "closed":
-        return holds
-    if now - (run.opened_at if snapshot is None else snapshot.updated_at) >= STALE_SECONDS:
-        holds.add("stale")
-    if seen.calibration in {"failed", "void"}:
-        holds.add("uncalibrated")
-    if snapshot is None:
-        return holds
-    statistic = deciding(snapshot)
-    if statistic is not None and statistic.threshold is None:
-        holds.add("uncalibrated")
-    if snapshot.pool_left == 0:
-        holds.add("pool-empty")
-    if snapshot.exposure_ratio > snapshot.exposure_budget:
-        holds.add("exposure")
-    if snapshot.tolerance is not None and snapshot.tolerance.withheld:
-        holds.add("withheld")
-    return holds
+    holds: dict[TileFlag, bool] = {"test": seen.test is not None, "dead-letters": seen.dead > 0}
+    if run is not None and run.state == "open":
+        since = run.opened_at if snapshot is None else snapshot.updated_at
+        holds["stale"] = now - since >= seen.monitor.handling.stale_after
+        holds["uncalibrated"] = seen.calibration in {"failed", "void"}
+        if snapshot is not None:
+            statistic, tolerance = deciding(snapshot), snapshot.tolerance
+            holds["uncalibrated"] |= statistic is not None and statistic.threshold is None
+            holds["pool-empty"] = snapshot.pool_left == 0
+            holds["exposure"] = snapshot.exposure_ratio > snapshot.exposure_budget
+            holds["withheld"] = tolerance is not None and tolerance.withheld
+    return {flag for flag, so in holds.items() if so}
 
 
 def _worst(snapshot: SnapshotHead | None) -> WorstFeature | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from redis.exceptions import RedisError
 
+from nplmon.broker.alarm_messages import TestAlarm
 from nplmon.broker.encoding import from_json
 from nplmon.broker.errors import UnknownMonitor, translated
 from nplmon.broker.judgement import CalibrationUsed
@@ -29,7 +30,8 @@ _LOOKS = 3
 @function("""
 local stored = redis.call('GET', monitor)
 if not stored then return {'unknown'} end
-local about = {stored, redis.call('HLEN', dead), redis.call('HGET', calibration, 'state')}
+local about = {stored, redis.call('HLEN', dead), redis.call('HGET', calibration, 'state'),
+  redis.call('GET', test_alarm)}
 local latest = redis.call('ZREVRANGE', runs, 0, 0)[1]
 if not latest then return {'no run', about} end
 if latest ~= name then return {'other', about, latest} end
@@ -44,6 +46,7 @@ def glance(
     runs: Key,
     dead: Key,
     calibration: Key,
+    test_alarm: Key,
     run: Key,
     snapshot: Key,
     history: Key,
@@ -57,11 +60,11 @@ def glance(
     `name` is the run that the caller takes for the last one, and `epoch` that in which it read the history up to
     `since`; of another epoch the history is given from its beginning.
 
-    Keys: monitor, runs, dead, calibration; run, snapshot and history of the run named.
+    Keys: monitor, runs, dead, calibration, test alarm; run, snapshot and history of the run named.
 
     Returns unknown; no run; other and the name of the run to ask about; run with its fields, its snapshot, the length
     of its history, how many lines come before those given, and up to `count` lines. All but the first are followed by
-    the monitor, the number of dead chunks and the state of the calibration.
+    the monitor, the number of dead chunks, the state of the calibration and the test alarm.
     """
     raise NotImplementedError
 
@@ -120,6 +123,7 @@ class Glance:
     """Chunks given up, and neither replayed nor deleted, of all runs."""
     calibration: str | None = None
     """State of the calibration by toys; None if nobody asked for one."""
+    test: TestAlarm | None = None
     length: int = 0
     """Lines of the run's history."""
     first: int = 0
@@ -161,6 +165,7 @@ class Glances:
                 runs=keys.runs,
                 dead=keys.dead,
                 calibration=keys.calibration,
+                test_alarm=keys.test_alarm,
                 run=one.hash,
                 snapshot=one.snapshot,
                 history=one.history,
@@ -175,11 +180,12 @@ class Glances:
                 break
             # Runs open rarely: asked a second time, the run opened last is mostly the one that was named.
             run, epoch, since = rest[1].decode(), 0, 0
-        stored, dead, calibration = rest[0]
+        stored, dead, calibration, test = rest[0]
         seen = Glance(
             monitor=read_monitor(monitor, stored),
             dead=dead,
             calibration=None if calibration is None else calibration.decode(),
+            test=None if test is None else from_json(test, TestAlarm),
         )
         if status != b"run":
             return seen
@@ -190,6 +196,7 @@ class Glances:
             snapshot=None if snapshot is None else from_json(snapshot, SnapshotHead),
             dead=seen.dead,
             calibration=seen.calibration,
+            test=seen.test,
             length=length,
             first=first,
             lines=tuple(lines),
