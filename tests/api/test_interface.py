@@ -127,6 +127,8 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/v1/monitors/m/where.csv", {}),
     ("GET", "/v1/monitors/m/events", {}),
     ("GET", "/v1/overview", {}),
+    ("GET", "/v1/monitors/m/course", {}),
+    ("GET", "/v1/monitors/m/course.csv", {}),
     ("POST", "/v1/monitors/m/calibration", {}),
     ("GET", "/v1/monitors/m/calibration", {}),
     ("DELETE", "/v1/monitors/m/calibration", {}),

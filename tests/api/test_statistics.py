@@ -175,7 +175,7 @@ def test_thinning_after_t_agg_is_frozen() -> None:
     assert ([entry.sequence for entry in kept], last) == ([2, 3], 4)
 
 
-@pytest.mark.parametrize("name", ["statistic", "history", "density-ratio", "events"])
+@pytest.mark.parametrize("name", ["statistic", "history", "course", "course.csv", "density-ratio", "events"])
 async def test_unknown(client: httpx.AsyncClient, monitor: dict[str, Any], name: str) -> None:
     check_problem(await client.get(f"/v1/monitors/q/{name}"), 404, "unknown-monitor", "monitor")
     check_problem(await client.get(f"/v1/monitors/m/{name}?run=q"), 404, "unknown-run", "run")

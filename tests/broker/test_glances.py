@@ -6,7 +6,7 @@ import pytest
 from tests.broker.samples import a_monitor, admit, fitted, save
 
 from nplmon.broker import Broker, MonitorOutdated, UnknownMonitor
-from nplmon.broker.glances import Glance, Point, points
+from nplmon.broker.glances import Glance
 from nplmon.broker.messages import Monitor
 
 pytestmark = pytest.mark.anyio
@@ -72,12 +72,3 @@ async def test_changes_of_all_monitors_are_heard(broker: Broker, monitor: Monito
     async with asyncio.timeout(5.0):
         assert [await anext(heard), await anext(heard)] == ["electrons", "muons"]
     await heard.aclose()
-
-
-def test_points_are_those_of_one_kind() -> None:
-    lines = [
-        b'{"sequence":1,"statistics":{"t_agg":{"value":9.0},"t_score":{"value":1.5,"threshold":4.0,"note":""}}}',
-        b'{"sequence":2,"statistics":{"t_score":{"value":null}}}',
-        b'{"sequence":3,"state":"dead","statistics":{}}',
-    ]
-    assert points(lines, "t_score") == [Point(1.5, 4.0), Point(), Point()]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 from starlette.responses import Response
 
+from nplmon.api.course_columns import Course
 from nplmon.api.tiles import Tile
 from nplmon.broker.alarm_messages import JournalEntry, TestAlarm
 from nplmon.broker.findings import AnomalousEvent, FeatureRatio, PairMap
@@ -207,6 +208,7 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     CalibrationStatus,
     Snapshot,
     History,
+    Course,
     Tile,
     Overview,
     DensityRatio,

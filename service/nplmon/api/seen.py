@@ -11,7 +11,7 @@ from fastapi.sse import format_sse_event
 
 from nplmon.api.sparkline import Sparkline, SparklineColumns
 from nplmon.api.tiles import tile_of
-from nplmon.broker.glances import points
+from nplmon.broker.lines import marks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,7 @@ class Seen:
             self._run, self._epoch, self._kind = run.name, run.epoch, kind
             self._read, self._sparkline = 0, Sparkline()
         if seen.first == self._read:
-            for sequence, point in enumerate(points(seen.lines, kind), self._read + 1):
-                self._sparkline.add(sequence, point.value, point.threshold)
+            for sequence, mark in enumerate(marks(seen.lines, kind), self._read + 1):
+                self._sparkline.add(sequence, mark.value, mark.threshold)
             self._read += len(seen.lines)
         self.behind = self._read < seen.length

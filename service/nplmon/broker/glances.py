@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +19,7 @@ from nplmon.broker.monitors import read_monitor
 from nplmon.broker.runs import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from nplmon.broker.connection import Connection
 
@@ -102,13 +101,6 @@ class SnapshotHead(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[FeatureHead, ...] = ()
     updated_at: float
     last_accepted_at: float
-
-
-class Point(msgspec.Struct, frozen=True):
-    """One statistic in the line of one chunk."""
-
-    value: float | None = None
-    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,25 +226,3 @@ class Glances:
         finally:
             close: Any = listener.aclose
             await close()
-
-
-def points(lines: Sequence[bytes], kind: str) -> list[Point]:
-    """Read one statistic out of lines of a history, and nothing else of them; empty where a line lacks it.
-
-    Examples
-    --------
-    >>> points([b'{"sequence": 1, "statistics": {"t_score": {"value": 2.5, "p": 0.1}}}'], "t_score")
-    [Point(value=2.5, threshold=None)]
-    """
-    read = _reader(kind).decode
-    return [read(line).statistics.wanted or Point() for line in lines]
-
-
-@lru_cache(maxsize=32)
-def _reader(kind: str) -> msgspec.json.Decoder[Any]:
-    """Make a decoder that passes over all but one kind."""
-    statistics = msgspec.defstruct(
-        "LineStatistics", [("wanted", Point | None, None)], rename={"wanted": kind}, frozen=True
-    )
-    line = msgspec.defstruct("Line", [("statistics", statistics, statistics())], frozen=True)
-    return msgspec.json.Decoder(line)

@@ -283,11 +283,16 @@ class Statistics:
 
     async def history(self, monitor: str, run: str, since: int, count: int) -> list[HistoryEntry]:
         """Give up to `count` lines of the history with sequence numbers above `since`."""
+        lines = await self.history_lines(monitor, run, since, count)
+        return [from_json(line, HistoryEntry) for line in lines]
+
+    async def history_lines(self, monitor: str, run: str, since: int, count: int) -> list[bytes]:
+        """Give up to `count` lines of the history after `since`, as they are stored."""
         if count < 1:
             return []
         key = MonitorKeys(monitor).run(run).history
-        bodies = await self._connection.ask("LRANGE", key, since, since + count - 1)
-        return [from_json(body, HistoryEntry) for body in bodies]
+        found: list[bytes] = await self._connection.ask("LRANGE", key, since, since + count - 1)
+        return found
 
     async def history_length(self, monitor: str, run: str) -> int:
         """Give the number of lines of the history."""
