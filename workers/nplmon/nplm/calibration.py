@@ -320,10 +320,6 @@ class Calibration:
             )
         return limits.at(chunk)
 
-    def rekeyed(self, key: str) -> Calibration:
-        """Give the same calibration under another key."""
-        return replace(self, key=key)
-
     @property
     def warnings(self) -> list[str]:
         """Where toys and closed form disagree by more than the toys' number explains."""
