@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.api.glimpses import ALARM, a_statistic
 from tests.api.serving import Process, following
 from tests.api.workers import Workers
 
+from nplmon.api import board
 from nplmon.api.board import PING_SECONDS, ROUND_SECONDS
 from nplmon.broker import Broker
 from nplmon.broker.embedded import EmbeddedStore
@@ -164,6 +167,17 @@ async def test_many_changes_make_few_events(
         while not received or received[-1] != "99":
             received.append((await until(event, "tile"))["description"])
         assert len(received) <= took / 0.5 + 3
+
+
+async def test_a_ping_tells_the_time_also_when_nothing_changes(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board, "PING_SECONDS", 0.05)
+    async with asyncio.timeout(10), aclosing(board.Board(broker).stream()) as stream:
+        assert b"event: hello" in await anext(stream)
+        said = [await anext(stream) for _ in range(2)]
+    now = [float(re.fullmatch(rb'event: ping\ndata: {"now":([\d.]+)}\n\n', one)[1]) for one in said]  # type: ignore[index]
+    assert 0.04 < now[1] - now[0] < 5
 
 
 @pytest.mark.slow

@@ -83,6 +83,7 @@ class Board:
         sent: dict[str, int] = {}
         reachable = True
         hello = {"now": time.time(), "version": VERSION}
+        ping_at = time.monotonic() + PING_SECONDS
         yield b"retry: %d\n\n%b" % (RETRY_MILLISECONDS, _event("hello", msgspec.json.encode(hello)))
         async with self._reading():
             while not self._closed:
@@ -96,13 +97,15 @@ class Board:
                     if sent.get(one.name) != one.version:
                         sent[one.name] = one.version
                         news.append(one.event)
+                if time.monotonic() >= ping_at:
+                    ping_at = time.monotonic() + PING_SECONDS
+                    # An event and not a comment, which a browser's EventSource would keep from the page.
+                    news.append(_event("ping", msgspec.json.encode({"now": time.time()})))
                 if news:
                     yield b"".join(news)
-                try:
-                    async with asyncio.timeout(PING_SECONDS):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(max(0.0, ping_at - time.monotonic())):
                         await changed.wait()
-                except TimeoutError:
-                    yield format_sse_event(comment="still here")
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[None]:

@@ -23,8 +23,8 @@ test("the order is that of urgency, and every state has a word, a meaning and a 
 });
 
 test("an open run becomes stale by itself, an alarm stays one and says so", () => {
-  assert.equal(stateOf(tile("a", "ok"), 1600), "ok");
-  assert.equal(stateOf(tile("a", "ok"), 1601), "stale");
+  assert.equal(stateOf(tile("a", "ok"), 1599), "ok");
+  assert.equal(stateOf(tile("a", "ok"), 1600), "stale");
   assert.equal(stateOf(tile("a", "waiting", { updated_at: null }), 1601), "stale");
   assert.equal(stateOf(tile("a", "closed", { run_state: "closed" }), 9999), "closed");
   assert.equal(stateOf(tile("a", "alarm"), 1601), "alarm");

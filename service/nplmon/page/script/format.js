@@ -5,11 +5,19 @@ const MINUS = "−";
 const SUPERSCRIPT = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 const COUNT = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
+const two = (value) => String(value).padStart(2, "0");
 const missing = (value) => value === null || value === undefined || !Number.isFinite(value);
 
 /** A count: 40,000. */
 export function count(value) {
   return missing(value) ? NOTHING : COUNT.format(value).replace("-", MINUS);
+}
+
+/** A count in three digits where it is long: 40,000, 1.43 M. */
+export function compact(value) {
+  if (missing(value) || Math.abs(value) < 100_000) return count(value);
+  const [size, unit] = Math.abs(value) < 999_500 ? [1e3, "k"] : Math.abs(value) < 999_500_000 ? [1e6, "M"] : [1e9, "G"];
+  return `${number(value / size, 3)} ${unit}`;
 }
 
 /** A count with its noun: "1 chunk", "40,000 events". */
@@ -81,14 +89,18 @@ export function bytes(value) {
 export function duration(seconds) {
   if (missing(seconds)) return NOTHING;
   const whole = Math.max(0, Math.floor(seconds));
-  const two = (value) => String(value).padStart(2, "0");
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
   if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
   return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
 }
 
-const two = (value) => String(value).padStart(2, "0");
+/** An age at a glance: to the second in the first ten minutes, then as `duration` without seconds. */
+export function age(seconds) {
+  if (missing(seconds) || seconds < 600 || seconds >= 3600) return duration(seconds);
+  return `${Math.floor(seconds / 60)} min`;
+}
+
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /** Time of day in UTC: "02:14:07". */

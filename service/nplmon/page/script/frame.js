@@ -78,12 +78,10 @@ export class Frame {
 
   #banner(now, status) {
     const since = this.live.heardAt;
-    const text =
-      status === "lost" && since
-        ? `Connection lost. Nothing here is live: last heard ${moment(since, now)}. Trying again.`
-        : status === "lost"
-          ? "The service does not answer. Look whether `nplmon up` runs, and whether this machine reaches it. Trying again."
-          : "";
+    const last = since ? ` Nothing here is live: last heard ${moment(since, now)}.` : "";
+    const why = this.live.storeless ? "The service cannot reach its store." : "Connection lost.";
+    const remedy = "Look whether `nplmon up` runs, and whether this machine reaches it. The page tries again by itself.";
+    const text = status === "lost" ? `${why}${last} ${remedy}` : "";
     if (text !== this.told) put(this.banners, text && h("p", { class: "banner", "data-status": "lost" }, text));
     this.told = text;
     mark(document.documentElement, "data-silence", status === "lost" && since ? duration(now - since) : null);

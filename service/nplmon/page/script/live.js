@@ -3,7 +3,7 @@
  *
  * Events: `tile` (detail: the tile), `gone` (detail: `{monitor}`), `tiles` (all of them are known, or known anew),
  * `state` (detail: the status). Status: "connecting" (never heard), "live", "silent" (the connection broke, not long
- * ago), "lost" (nothing heard for PATIENCE seconds: what is shown is not live).
+ * ago), "lost" (nothing heard for PATIENCE seconds, or the service has no store: what is shown is not live).
  */
 
 /** Seconds without a sign of life after which nothing that is shown may look live; the service speaks every 10. */
@@ -21,6 +21,8 @@ export class Live extends EventTarget {
     this.status = "connecting";
     /** When something was heard last, in the service's time; null before. */
     this.heardAt = null;
+    /** Whether the service says that its store does not answer. */
+    this.storeless = false;
     this.offset = 0;
     this.heard = null;
     this.retry = FIRST_RETRY;
@@ -61,10 +63,16 @@ export class Live extends EventTarget {
     on("hello", (told) => {
       this.retry = FIRST_RETRY;
       this.version = told.version;
+      this.storeless = false;
       this.#hear(told.now);
       this.#load();
     });
     on("ping", (told) => this.#hear(told?.now));
+    on("store", ({ reachable }) => {
+      this.storeless = !reachable;
+      this.#hear();
+      if (reachable) this.#load();
+    });
     on("tile", (tile) => {
       this.#hear();
       if (this.pending) this.pending.push(tile);
@@ -94,8 +102,11 @@ export class Live extends EventTarget {
       this.loaded = true;
       this.#hear(told.now);
       this.#tell("tiles", null);
-    } catch {
-      this.#again();
+    } catch (problem) {
+      // It stays connected and will say when its store is back.
+      this.storeless = problem.slug === "store-unreachable";
+      if (this.storeless) this.#hear();
+      else this.#again();
     } finally {
       this.pending = null;
     }
@@ -110,6 +121,10 @@ export class Live extends EventTarget {
     // What was said a moment ago is taken for now: the clock shown may be late by the way here, never early.
     if (typeof now === "number") this.offset = now - Date.now() / 1000;
     this.heard = Date.now();
+    if (this.storeless) {
+      this.#become("lost");
+      return;
+    }
     this.heardAt = this.now();
     this.#become("live");
   }

@@ -21,7 +21,7 @@ export const STATES = {
   },
   acknowledged: {
     word: "Acknowledged",
-    meaning: "The alarm still stands; somebody has taken it on.",
+    meaning: "The alarm, or the warning, still stands; somebody has taken it on.",
     shape:
       "M12 1.5 L23.5 22 H0.5 Z M12 6.2 L4.6 19.6 H19.4 Z M10.9 17.6 L7.9 14.7 L9.3 13.3 L10.9 14.9 L14.8 11 L16.2 12.4 Z",
   },
@@ -82,7 +82,7 @@ export function isStale(tile, now) {
   if (tile.state === "stale" || (tile.flags ?? []).includes("stale")) return true;
   if (tile.run_state !== "open" || !tile.stale_after) return false;
   const last = tile.updated_at ?? tile.opened_at;
-  return typeof last === "number" && now - last > tile.stale_after;
+  return typeof last === "number" && now - last >= tile.stale_after;
 }
 
 /** The flags of a tile at `now`, without what its state says already. */
