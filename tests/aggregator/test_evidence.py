@@ -27,7 +27,8 @@ from tests.aggregator.samples import (
 )
 
 from nplmon.aggregator.evidence import APPROXIMATE, EXACT, EvidencePart, Fresh
-from nplmon.aggregator.ledger import Ledger, Page
+from nplmon.aggregator.ledger import Ledger
+from nplmon.aggregator.page import Page
 from nplmon.aggregator.part import Applied
 from nplmon.aggregator.state import SavedState
 from nplmon.broker.messages import Death, Fit, Monitor, WidthFit

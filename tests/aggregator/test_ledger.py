@@ -25,8 +25,9 @@ from tests.aggregator.samples import (
     sample,
 )
 
-from nplmon.aggregator.ledger import Ledger, Page
+from nplmon.aggregator.ledger import Ledger
 from nplmon.aggregator.overflow import LARGEST_RATIO
+from nplmon.aggregator.page import Page
 from nplmon.aggregator.state import SavedState
 from nplmon.broker.encoding import from_json, to_json
 from nplmon.broker.messages import AlarmPolicy, Death, Fit, Snapshot
@@ -167,15 +168,19 @@ def test_an_alarm_fires_in_order_and_stays() -> None:
     """Chunks of another distribution, then good ones: first a warning, then the alarm, and then it stays."""
     policy = AlarmPolicy(expected_run_length=5_000, warning_run_length=5)
     ledger = a_ledger(a_monitor(alarm=policy))
-    levels = []
+    levels, journal = [], []
     for i in range(1, 13):
         events = (chunk(i) * (1.15 if i <= 6 else 1.0)).astype(np.float32)
         page = ledger.apply([a_fit(i, events)], {i: events.tobytes()}, float(i))
         levels.append(page.snapshot.alarm.level)
         assert page.history[-1].alarm == levels[-1]
+        journal += page.journal
     assert levels[0] == "ok"
     assert [b for a, b in pairwise(levels) if a != b] == ["warning", "alarm"]
     fired = page.snapshot.alarm
+    assert [(entry.kind, entry.level) for entry in journal] == [("warning", "warning"), ("alarm", "alarm")]
+    told = journal[-1]
+    assert (told.run, told.sequence, told.chunk, told.text) == ("a", fired.sequence, fired.chunk, fired.rule)
     assert fired.sequence == levels.index("alarm") + 1 == fired.since
     assert fired.kind == "t_score"
     last = page.snapshot.statistics["t_score"]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from tests.aggregator.samples import EVENTS, a_fit, a_ledger, a_monitor, a_receipt, payloads
 
-from nplmon.aggregator.ledger import Ledger, Page
+from nplmon.aggregator.ledger import Ledger
+from nplmon.aggregator.page import Page
 from nplmon.aggregator.rate import Rate
 from nplmon.aggregator.state import SavedState
 from nplmon.broker.encoding import from_json, to_json
@@ -53,7 +54,8 @@ def test_shape_and_rate_are_combined_by_the_smaller_p() -> None:
 def test_a_lost_trigger_raises_the_alarm_of_the_rate_alone() -> None:
     """Half of the events are missing from the third chunk on: the shape is quiet, and the alarm says what fired."""
     ledger = a_ledger(KNOWN)
-    alarms = [apply(ledger, with_exposure(i, 1.0 if i < 3 else 2.0)).snapshot for i in range(1, 9)]
+    pages = [apply(ledger, with_exposure(i, 1.0 if i < 3 else 2.0)) for i in range(1, 9)]
+    alarms = [page.snapshot for page in pages]
     levels = [snapshot.alarm.level for snapshot in alarms]
     assert levels[:2] == ["ok", "ok"]
     last = alarms[-1]
@@ -64,6 +66,11 @@ def test_a_lost_trigger_raises_the_alarm_of_the_rate_alone() -> None:
     assert "one false alarm of the rate in 2000 chunks" in last.alarm.rule
     shape = last.statistics["t_score"]
     assert shape.value < shape.threshold
+    # It is the run's alarm as well: the journal has it once.
+    told = [entry for page in pages for entry in page.journal if entry.kind == "alarm"]
+    assert [(one.run, one.sequence, one.text) for one in told] == [
+        ("a", last.alarm.sequence, last.alarm.rule)
+    ]
     # Latched: a full chunk does not take it back.
     assert apply(ledger, with_exposure(9, 0.1)).snapshot.alarm == last.alarm
 

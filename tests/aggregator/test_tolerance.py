@@ -26,8 +26,9 @@ from tests.aggregator.samples import (
 from tests.aggregator.work import AtWork
 
 from nplmon.aggregator.judge import Judge
-from nplmon.aggregator.ledger import Ledger, Page
+from nplmon.aggregator.ledger import Ledger
 from nplmon.aggregator.metrics import AggregatorMetrics
+from nplmon.aggregator.page import Page
 from nplmon.aggregator.state import SavedState
 from nplmon.broker import Broker
 from nplmon.broker.messages import Monitor, Reference, TemplateReference, ToleranceSettings

@@ -9,7 +9,7 @@ from tests.aggregator.samples import EVENTS, a_fit, a_ledger, a_monitor, a_recei
 
 from nplmon.aggregator.anomalous import TOLD, AnomalousEvents
 from nplmon.aggregator.binning import Binning
-from nplmon.aggregator.ledger import Page
+from nplmon.aggregator.page import Page
 from nplmon.aggregator.pairs import CELLS, MAPPED, Pairs
 from nplmon.aggregator.part import Applied
 from nplmon.aggregator.state import SavedState

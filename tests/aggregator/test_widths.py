@@ -28,7 +28,8 @@ from tests.aggregator.samples import (
 )
 
 from nplmon.aggregator.judge import Judge
-from nplmon.aggregator.ledger import Ledger, Page
+from nplmon.aggregator.ledger import Ledger
+from nplmon.aggregator.page import Page
 from nplmon.aggregator.state import SavedState
 from nplmon.aggregator.thresholds import typical
 from nplmon.aggregator.widths import Widths

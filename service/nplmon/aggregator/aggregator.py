@@ -14,6 +14,7 @@ from nplmon.aggregator.judge import Judge
 from nplmon.aggregator.ledger import Ledger
 from nplmon.aggregator.state import SavedState
 from nplmon.aggregator.threshold_store import ThresholdStore
+from nplmon.aggregator.vigil import Vigil
 from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonitor, UnknownRun
 from nplmon.broker.messages import Fit
 from nplmon.nplm.errors import StateError
@@ -66,8 +67,9 @@ class Aggregator:
         self._fences: dict[str, int] = {}
         self._ledgers: dict[tuple[str, str], Ledger] = {}
         self._cursors: dict[str, str] = {}
-        self._shown: dict[str, tuple[str, int]] = {}
-        """Run and epoch whose statistics are exported, by monitor."""
+        self._shown: dict[str, Snapshot] = {}
+        """What is exported, by monitor."""
+        self._vigil = Vigil(broker, name, metrics, self._shown)
         self._warned: set[tuple[str, str, int, str]] = set()
         """What was warned about in the log: monitor, run, epoch, what; once each."""
 
@@ -129,8 +131,9 @@ class Aggregator:
                         self._metrics.announce(name)
                         log.info("monitor held", monitor=name, fence=fence)
                     if fence is not None:
-                        # Also between chunks: an alert on the level must end when the pool is refilled.
-                        await self._show_level(name)
+                        await self._vigil.look(name, fence)
+                        if name not in self._fences:  # deleted while it was looked at
+                            self._drop(name)
                 for name in set(self._fences) - set(names):
                     self._drop(name)
             except (StoreUnreachable, StoreFull) as error:
@@ -148,10 +151,11 @@ class Aggregator:
         self._calibrating.drop(monitor)
         self._warned = {one for one in self._warned if one[0] != monitor}
         self._hide(monitor)
+        self._metrics.standing.forget(monitor)
 
     def _show(self, snapshot: Snapshot) -> None:
         self._metrics.show(snapshot)
-        self._shown[snapshot.monitor] = (snapshot.run, snapshot.run_epoch)
+        self._shown[snapshot.monitor] = snapshot
 
     def _hide(self, monitor: str) -> None:
         self._metrics.forget(monitor)
@@ -165,17 +169,6 @@ class Aggregator:
             return  # deleted meanwhile
         if snapshot is not None:
             self._show(snapshot)
-
-    async def _show_level(self, monitor: str) -> None:
-        try:
-            settings = await self._broker.monitors.get(monitor)
-        except UnknownMonitor:
-            return  # deleted meanwhile
-        pool = await self._broker.pools.get(settings.reference_hash)
-        position = await self._broker.pools.position(monitor, settings.reference_hash)
-        left = pool.first + pool.events - max(position, pool.first)
-        if monitor in self._fences:
-            self._metrics.show_pool(monitor, left if pool.segments else None)
 
     async def _advance(self, monitor: str) -> None:
         """Apply what is ready in all runs of one monitor."""
@@ -252,6 +245,7 @@ class Aggregator:
             drop_payloads=page.drop_payloads,
             drop_fits=page.drop_fits,
             pool=(position, begin + page.pool_used if page.pool_used else position),
+            journal=page.journal,
         )
         if outcome != "saved":
             # The ledger in memory is ahead of what is stored: it is read again.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,9 +11,10 @@ from nplmon.aggregator.alarm import highest, next_alarm
 from nplmon.aggregator.anomalous import AnomalousEvents
 from nplmon.aggregator.binning import Binning
 from nplmon.aggregator.effect import Effect
-from nplmon.aggregator.entries import applied, dead
+from nplmon.aggregator.entries import applied, dead, risen
 from nplmon.aggregator.evidence import EvidencePart, Fresh
 from nplmon.aggregator.marginals import Marginals
+from nplmon.aggregator.page import Page, Reported
 from nplmon.aggregator.pairs import Pairs
 from nplmon.aggregator.part import Applied, Part
 from nplmon.aggregator.rate import Rate
@@ -41,47 +41,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nplmon.aggregator.judge import Judge, Ruling
-    from nplmon.broker.messages import Monitor, Run, StatisticKind
+    from nplmon.aggregator.judge import Judge
+    from nplmon.broker.alarm_messages import JournalEntry
+    from nplmon.broker.messages import Monitor, Run
     from nplmon.nplm.templates import Template
     from nplmon.prepared import Prepared
 
 LARGEST_LOG_RATIO = 500.0
 """exp of more, summed over a reference, may be no float64; shown ratios are no larger."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reported:
-    """What is said of a run now.
-
-    Attributes
-    ----------
-    statistics:
-        All, by kind.
-    decides, ruling:
-        The kind that decides on the alarm, and what it is judged by; None for an e-detector.
-    winner:
-        The width that wins in it, or in t_score beside an e-detector.
-    """
-
-    statistics: dict[str, Statistic]
-    decides: StatisticKind
-    ruling: Ruling | None
-    winner: int
-
-
-@dataclass(frozen=True)
-class Page:
-    """What one save writes."""
-
-    snapshot: Snapshot
-    state: bytes
-    history: list[HistoryEntry]
-    projection: bytes | None
-    drop_payloads: list[int]
-    drop_fits: list[int]
-    pool_used: int
-    """Of the pool events handed in, how many this page has used."""
 
 
 class Ledger:
@@ -235,6 +202,7 @@ class Ledger:
         history: list[HistoryEntry] = []
         drop_payloads: list[int] = []
         drop_fits: list[int] = []
+        journal: list[JournalEntry] = []
         found: Reported | None = None
         for result in results:
             receipt = result.receipt
@@ -248,6 +216,7 @@ class Ledger:
                 continue
             events = self.events(payloads[receipt.sequence])
             expected = expected_events(self.monitor, receipt)
+            alarms = self._alarms()
             self._first_expected = self._first_expected or expected
             self._widths.apply(result, expected, events)
             for part in self._parts:
@@ -261,7 +230,7 @@ class Ledger:
             else:
                 self._kept_until = receipt.sequence
             found = self._reported()
-            risen = next_alarm(
+            candidate = next_alarm(
                 self._alarm,
                 found.statistics[found.decides],
                 found.ruling,
@@ -270,9 +239,10 @@ class Ledger:
                 chunk=receipt.chunk,
                 at=at,
             )
-            decided = self._tolerated.decided(self._alarm, risen, self._widths.runs[found.winner])
+            decided = self._tolerated.decided(self._alarm, candidate, self._widths.runs[found.winner])
             self._alarm = highest(decided, (part.alarm for part in self._parts))
             history.append(applied(result, found.statistics, self._alarm.level, at))
+            journal += risen(self.name, alarms, self._alarms())
         last = results[-1].receipt
         # The nulls' quantiles are most of the work of a chunk: they are computed again after a death alone.
         if found is None and self._widths.chunks:
@@ -285,7 +255,12 @@ class Ledger:
             drop_payloads=drop_payloads,
             drop_fits=drop_fits,
             pool_used=self._evidence.taken,
+            journal=journal,
         )
+
+    def _alarms(self) -> tuple[Alarm, ...]:
+        """Give the run's alarm and those of its parts."""
+        return self._alarm, *(part.alarm for part in self._parts)
 
     def _reported(self) -> Reported:
         joint = self._widths.statistics()

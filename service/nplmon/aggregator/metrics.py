@@ -9,12 +9,13 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from nplmon.aggregator.alarm import LEVELS
 from nplmon.aggregator.calibration_metrics import CalibrationMetrics
+from nplmon.aggregator.standing_metrics import StandingMetrics
 from nplmon.broker.messages import Statistic, StatisticKind
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from nplmon.aggregator.ledger import Page
+    from nplmon.aggregator.page import Page
     from nplmon.broker.messages import Snapshot
 
 KINDS: Final[tuple[StatisticKind, ...]] = get_args(StatisticKind)
@@ -127,6 +128,7 @@ class AggregatorMetrics:
             registry=registry,
         )
         self.calibration = CalibrationMetrics(registry)
+        self.standing = StandingMetrics(registry)
         self.store_errors = Counter(
             "nplmon_aggregator_store_errors_total", "Times that the store did not answer.", registry=registry
         )

@@ -13,6 +13,7 @@ from nplmon.broker.monitors import Monitors
 from nplmon.broker.pools import Pools
 from nplmon.broker.references import References
 from nplmon.broker.runs import Runs
+from nplmon.broker.staleness import Staleness
 from nplmon.broker.statistics import Statistics
 from nplmon.broker.toy_batches import ToyBatches
 from nplmon.broker.workers import Workers
@@ -32,6 +33,7 @@ class Broker:
         self.statistics = Statistics(connection)
         self.alarms = Alarms(connection)
         self.journal = Journal(connection)
+        self.staleness = Staleness(connection)
         self.glances = Glances(connection)
         self.calibrations = Calibrations(connection)
         self.toys = ToyBatches(connection)

@@ -53,7 +53,7 @@ if redis.call('HGET', run, 'epoch') ~= epoch then return redis.call('HGETALL', r
 redis.call('HINCRBY', run, 'epoch', 1)
 redis.call('HSET', run, 'state', 'open', 'monitor_epoch', string.format('%d', cjson.decode(stored).epoch),
   'accepted', 0, 'applied', 0, 'dead', 0, 'sequence', 0)
-redis.call('HDEL', run, 'closed_at', 'acknowledged')
+redis.call('HDEL', run, 'closed_at', 'acknowledged', 'stale')
 redis.call('SADD', open_runs, name)
 for _, key in ipairs(contents) do redis.call('UNLINK', key) end
 for _, field in ipairs(redis.call('HKEYS', dead)) do
