@@ -25,7 +25,7 @@ from nplmon.trainer.metrics import TrainerMetrics
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+?) \| (.+) \|$", re.MULTILINE)
-ALLOWED = {"monitor", "kind", "reason", "outcome", "state", "route"}
+ALLOWED = {"monitor", "kind", "reason", "outcome", "role", "state", "route"}
 
 
 def api(registry: CollectorRegistry) -> None:
@@ -34,7 +34,8 @@ def api(registry: CollectorRegistry) -> None:
     for counter in (metrics.accepted, metrics.events, metrics.duplicates):
         counter.labels("m")
     metrics.duration.labels("/healthz")
-    metrics._queues.backlogs = {"m": Backlog(waiting=1, leased=1, oldest_accepted_at=1.0)}
+    metrics.store.backlogs = {"m": Backlog(waiting=1, leased=1, oldest_accepted_at=1.0)}
+    metrics.store.workers = {"trainer": 1}
 
 
 def trainer(registry: CollectorRegistry) -> None:

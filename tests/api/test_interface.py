@@ -119,6 +119,8 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/v1/monitors/m/chunks/c", {}),
     ("GET", "/v1/monitors/m/dead", {}),
     ("POST", f"{PUSH}/c/replay", {}),
+    ("DELETE", f"{PUSH}/c", {}),
+    ("GET", "/v1/system", {}),
     ("GET", "/v1/monitors/m/statistic", {}),
     ("GET", "/v1/monitors/m/history", {}),
     ("GET", "/v1/monitors/m/density-ratio", {}),

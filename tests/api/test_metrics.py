@@ -10,9 +10,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from tests.api.bodies import Push, events, npy
 from tests.api.workers import Workers
+from tests.broker.test_workers import a_worker
 
 from nplmon.api.metrics import REASONS
-from nplmon.broker import Broker
+from nplmon.broker import Broker, StoreUnreachable
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +78,38 @@ async def test_queues_are_read_at_scrape(
     assert lease.receipt.chunk == first["chunk"]
 
 
+async def test_dead_chunks_workers_and_the_store_are_read_at_scrape(
+    client: httpx.AsyncClient, push: Push, broker: Broker
+) -> None:
+    series = await scrape(client)
+    assert of(series, "nplmon_dead_chunks", monitor="m") == 0
+    assert [of(series, "nplmon_workers", role=role) for role in ("trainer", "aggregator")] == [0, 0]
+    assert of(series, "nplmon_store_up") == 1
+    await push()
+    (lease,) = await broker.leases.take("w", ["m"], count=1, block_seconds=0.1)
+    assert await broker.leases.hand_back("w", lease, "no luck", 1) == "dead"
+    for name in ("t1", "t2"):
+        await broker.workers.beat(a_worker(name), 10.0)
+    series = await scrape(client)
+    assert of(series, "nplmon_dead_chunks", monitor="m") == 1
+    assert [of(series, "nplmon_workers", role=role) for role in ("trainer", "aggregator")] == [2, 0]
+
+
+async def test_without_a_store_no_number_is_old(
+    client: httpx.AsyncClient, monitor: dict[str, Any], broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scrape(client)
+
+    async def fail() -> None:
+        raise StoreUnreachable("gone")
+
+    monkeypatch.setattr(broker.workers, "all", fail)
+    series = await scrape(client)
+    assert of(series, "nplmon_store_up") == 0
+    gone = {"nplmon_backlog_chunks", "nplmon_dead_chunks", "nplmon_workers", "nplmon_leased_chunks"}
+    assert not [name for name, _ in series if name in gone]
+
+
 async def test_labels_are_not_made_up_by_clients(client: httpx.AsyncClient, push: Push) -> None:
     await push()
     await push(path="/v1/monitors/evil/runs/r/chunks")
@@ -114,8 +147,11 @@ async def test_registry_is_the_one_handed_in(client: httpx.AsyncClient, registry
         "nplmon_chunks_accepted",
         "nplmon_chunks_duplicate",
         "nplmon_chunks_rejected",
+        "nplmon_dead_chunks",
         "nplmon_events_accepted",
         "nplmon_http_request_duration_seconds",
         "nplmon_leased_chunks",
         "nplmon_oldest_pending_timestamp_seconds",
+        "nplmon_store_up",
+        "nplmon_workers",
     }

@@ -50,6 +50,16 @@ def test_what_happened_is_kept_within_the_points(marks: list[Mark], points: int)
         assert set(dead) <= set(places)
 
 
+@pytest.mark.parametrize(("dead", "all_kept"), [(5, True), (6, False)])
+def test_dead_chunks_are_kept_unless_they_are_too_many(dead: int, all_kept: bool) -> None:
+    """They lie where nothing else is kept: between the extremes of their parts."""
+    places = {53 * (i + 1) for i in range(dead)}
+    marks = [Mark(None, dead=True) if i in places else Mark(float(i)) for i in range(500)]
+    found = kept(marks, 50)
+    assert (places <= set(found)) is all_kept
+    assert len(found) <= 50
+
+
 @pytest.mark.parametrize(("points", "parts"), [(10, 3), (24, 10)])
 def test_of_each_part_the_extremes_are_kept(points: int, parts: int) -> None:
     marks = [Mark(float((7 * place) % 100)) for place in range(100)]

@@ -80,6 +80,7 @@ async def test_the_road_of_a_chunk_needs_one_slot_at_a_time(cluster: str) -> Non
         "t2", "muons", idle_seconds=9.0, deliveries_limit=3, in_flight=set(), count=1
     )
     assert again.entry == three.entry
+    assert await broker.dead_letters.count("muons") == 1
     assert (await broker.admission.replay("muons", "7", "c2", 10)).status == "accepted"
     assert (await broker.admission.place("muons", "7", "c1"))[0] == "fitted"
     assert (await broker.admission.backlog("muons")).leased == 1
@@ -98,6 +99,10 @@ async def test_the_road_of_a_chunk_needs_one_slot_at_a_time(cluster: str) -> Non
     await broker.alarms.begin_test("muons", seconds=9.0, who="me", comment="")
     assert await broker.alarms.end_test("muons", who="me")
     assert await broker.journal.append("muons", JournalEntry(kind="stale"))
+    assert (await admit(broker, "c4")).status == "accepted"
+    dying = await lease(broker)
+    assert await broker.leases.hand_back("t1", dying, "boom", 1) == "dead"
+    await broker.dead_letters.delete("muons", "7", dying.receipt.chunk, who="Ada")
     await broker.runs.reset("muons", "7")
     await broker.runs.close("muons", "7")
     await calibrated(broker)

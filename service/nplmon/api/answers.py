@@ -8,6 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from nplmon.api.course_columns import Course
+from nplmon.api.system_messages import System
 from nplmon.api.tiles import Tile
 from nplmon.broker.alarm_messages import JournalEntry, TestAlarm
 from nplmon.broker.findings import AnomalousEvent, FeatureRatio, PairMap
@@ -214,6 +215,7 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     DensityRatio,
     Where,
     RatioValues,
+    System,
     Health,
     Readiness,
 )

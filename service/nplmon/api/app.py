@@ -25,6 +25,7 @@ from nplmon.api import (
     refusals,
     runs,
     statistics,
+    system,
     updates,
     where,
 )
@@ -91,6 +92,7 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
         density_ratio,
         updates,
         where,
+        system,
         health,
         page,
     ):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import structlog
 from fastapi import APIRouter, Header, Query, Request
+from starlette.responses import Response
 
 from nplmon.api.answers import Answer, ChunkPlace, DeadList, described
 from nplmon.api.bodies import content_type, off_loop, read_body
@@ -126,6 +127,22 @@ async def replay_chunk(context: InContext, monitor: MonitorPath, run: RunPath, c
     receipt = _receipt(admitted, monitor, run)
     log.info("chunk replayed", monitor=monitor, run=run, chunk=chunk, sequence=receipt.sequence)
     return Answer(receipt, 202, headers={"Location": _location(receipt)})
+
+
+@router.delete("/v1/monitors/{monitor}/runs/{run}/chunks/{chunk}", status_code=204)
+async def delete_chunk(
+    context: InContext,
+    monitor: MonitorPath,
+    run: RunPath,
+    chunk: ChunkPath,
+    who: Annotated[str, Query(max_length=100, description="Who deletes it.")] = "",
+) -> Response:
+    """Delete a dead chunk for good; its events are gone, and its id is free."""
+    await context.broker.monitors.get(monitor)
+    await context.broker.runs.get(monitor, run)
+    await context.broker.dead_letters.delete(monitor, run, chunk, who=who)
+    log.info("dead chunk deleted", monitor=monitor, run=run, chunk=chunk, who=who)
+    return Response(status_code=204)
 
 
 @dataclass(frozen=True, slots=True)

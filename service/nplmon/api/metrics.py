@@ -6,18 +6,14 @@ import time
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
-from nplmon.broker import StoreUnreachable, UnknownMonitor
+from nplmon.api.store_metrics import StoreMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from nplmon.api.problems import Slug
-    from nplmon.broker import Backlog, Broker
+    from nplmon.broker import Broker
 
 PUSH_ROUTE = "/v1/monitors/{monitor}/runs/{run}/chunks"
 EVENTS_ROUTE = "/v1/monitors/{monitor}/events"
@@ -72,23 +68,13 @@ class Metrics:
         )
         for reason in REASONS:
             self.rejected.labels(reason)
-        self._queues = Queues()
-        registry.register(self._queues)
+        self.store = StoreMetrics()
+        registry.register(self.store)
 
     async def read(self, broker: Broker) -> None:
-        """Read the queues of all monitors, for the scrape that follows."""
-        backlogs = {}
-        try:
-            for monitor in await broker.monitors.names():
-                try:
-                    backlogs[monitor] = await broker.admission.backlog(monitor)
-                except UnknownMonitor:
-                    continue
-        except StoreUnreachable:
-            # No number is better than an old one; readiness tells why.
-            backlogs = {}
-        self._queues.backlogs = backlogs
-        for monitor in backlogs:
+        """Read what the store tells, for the scrape that follows."""
+        await self.store.read(broker)
+        for monitor in self.store.backlogs:
             for counter in (self.accepted, self.events, self.duplicates):
                 counter.labels(monitor)
 
@@ -101,29 +87,6 @@ class Metrics:
         """Drop the series of a monitor that was deleted."""
         for counter in (self.accepted, self.events, self.duplicates):
             counter.remove_by_labels({"monitor": monitor})
-
-
-class Queues(Collector):
-    """What waits, as it was read last."""
-
-    def __init__(self) -> None:
-        self.backlogs: dict[str, Backlog] = {}
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Give one gauge per monitor and kind."""
-        waiting = GaugeMetricFamily("nplmon_backlog_chunks", "Chunks that wait.", labels=["monitor"])
-        leased = GaugeMetricFamily("nplmon_leased_chunks", "Chunks in work.", labels=["monitor"])
-        oldest = GaugeMetricFamily(
-            "nplmon_oldest_pending_timestamp_seconds",
-            "When the oldest chunk that waits or is in work was accepted; absent when there is none.",
-            labels=["monitor"],
-        )
-        for monitor, backlog in self.backlogs.items():
-            waiting.add_metric([monitor], backlog.waiting)
-            leased.add_metric([monitor], backlog.leased)
-            if backlog.oldest_accepted_at is not None:
-                oldest.add_metric([monitor], backlog.oldest_accepted_at)
-        return [waiting, leased, oldest]
 
 
 class Durations:

@@ -6,6 +6,7 @@ from nplmon.broker.admission import Admission
 from nplmon.broker.alarms import Alarms
 from nplmon.broker.calibrations import Calibrations
 from nplmon.broker.connection import Connection, connect
+from nplmon.broker.dead_letters import DeadLetters
 from nplmon.broker.glances import Glances
 from nplmon.broker.journal import Journal
 from nplmon.broker.leases import Leases
@@ -15,6 +16,7 @@ from nplmon.broker.references import References
 from nplmon.broker.runs import Runs
 from nplmon.broker.staleness import Staleness
 from nplmon.broker.statistics import Statistics
+from nplmon.broker.store import Store
 from nplmon.broker.toy_batches import ToyBatches
 from nplmon.broker.workers import Workers
 
@@ -29,6 +31,7 @@ class Broker:
         self.monitors = Monitors(connection)
         self.runs = Runs(connection)
         self.admission = Admission(connection)
+        self.dead_letters = DeadLetters(connection)
         self.leases = Leases(connection)
         self.statistics = Statistics(connection)
         self.alarms = Alarms(connection)
@@ -38,6 +41,7 @@ class Broker:
         self.calibrations = Calibrations(connection)
         self.toys = ToyBatches(connection)
         self.workers = Workers(connection)
+        self.store = Store(connection)
 
     @classmethod
     def connect(cls, url: str) -> Broker:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from nplmon.broker.errors import BrokerError
+from nplmon.broker.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,14 +23,19 @@ EXPIRY_SECONDS = 3.5 * BEAT_SECONDS
 
 
 async def keep_beating(broker: Broker, sign: Callable[[], Worker]) -> None:
-    """Give a sign of life every two seconds; take it back when cancelled.
+    """Give a sign of life every two seconds, with the pace of the last minute; take it back when cancelled.
 
     A store that does not answer is no reason to stop: the process itself waits for it and says so.
     """
+    pace = Pace()
     try:
         while True:
+            present = sign()
+            per_second = pace.per_second(time.monotonic(), present.chunks)
             with suppress(BrokerError):
-                await broker.workers.beat(sign(), EXPIRY_SECONDS)
+                await broker.workers.beat(
+                    msgspec.structs.replace(present, chunks_per_second=per_second), EXPIRY_SECONDS
+                )
             await asyncio.sleep(BEAT_SECONDS)
     finally:
         with suppress(BrokerError):

@@ -386,4 +386,6 @@ class Worker(Message, frozen=True, kw_only=True):
     started_at: float
     seen_at: float
     chunks: int = 0
+    chunks_per_second: float | None = None
+    """Over the last minute, or since the start where that is later; None at the first sign of life."""
     monitor_count: int = 0
