@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints.txt
 TESTS ?= tests
 
-.PHONY: demo test lint format bench bench-detection clean
+.PHONY: demo test lint format dashboards bench bench-detection clean
 
 # pyproject and constraints are what an installation depends on; the stamps say that it is up to date with them.
 $(VENV)/run.stamp: pyproject.toml $(CONSTRAINTS)
@@ -34,6 +34,10 @@ lint: $(VENV)/test.stamp
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Render deploy/grafana/dashboards from the code beside it; a test finds a difference.
+dashboards: $(VENV)/test.stamp
+	$(BIN)/python -m deploy.grafana
 
 # BENCH holds options: make bench BENCH='--only fit toys'
 bench: $(VENV)/run.stamp

@@ -26,6 +26,7 @@ STANDARD = {
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| .+? \| (.+?) \| .+ \|$", re.MULTILINE)
 GRAFANA = {
     "$__rate_interval": "1m",
+    "$kind": "t_score",
     "$__interval": "15s",
     "$__range": "1h",
     "$monitor": "m",
@@ -157,7 +158,8 @@ def complaints(query: str, series: Series) -> list[str]:
     said = []
     values = METRICS_PAGE.read_text(encoding="utf-8")
     available: set[str] = made(tree)
-    for one in selectors(tree):
+    asked = list(selectors(tree))
+    for one in asked:
         if one.name not in series:
             said.append(f"nobody exports {one.name}")
             continue
@@ -171,7 +173,8 @@ def complaints(query: str, series: Series) -> list[str]:
                 and f"`{matcher.value}`" not in values
             ):
                 said.append(f"{one.name} never has {matcher.name} {matcher.value!r}")
-    if not available:
+    if not asked:
         said.append("names no metric")
-    said += [f"no metric in it has the label {label}" for label in sorted(grouped(tree) - available)]
+    if not said:
+        said += [f"no metric in it has the label {label}" for label in sorted(grouped(tree) - available)]
     return said
