@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from typing import TYPE_CHECKING, Any
 
@@ -62,15 +63,9 @@ def course(
     panel.tooltip(
         options.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING)
     )
-    dashed = _value("custom.lineStyle", {"fill": "dash", "dash": [10, 6]})
-    thin = _value("custom.lineWidth", 1)
-    panel.override_by_regexp("/alarm threshold|budget|limit/", [_colour("red"), dashed, thin])
-    panel.override_by_regexp("/warning threshold/", [_colour("orange"), dashed, thin])
-    panel.override_by_regexp("/resolution/", [_colour("text"), dashed, thin])
-    panel.override_by_regexp("/mean( [+-] sd)?$/", [_colour("blue"), thin])
-    panel.override_by_name(
-        "mean + sd", [_value("custom.fillBelowTo", "mean - sd"), _value("custom.fillOpacity", 15)]
-    )
+    for legend, look in LOOKS.items():
+        if any(re.search(legend, query.legend) for query in queries):
+            panel.override_by_regexp(f"/{legend}/", look)
     return panel
 
 
@@ -239,3 +234,15 @@ def _value(name: str, value: object) -> dashboard.DynamicConfigValue:
 
 def _colour(name: str) -> dashboard.DynamicConfigValue:
     return _value("color", {"mode": "fixed", "fixedColor": name})
+
+
+_DASHED = _value("custom.lineStyle", {"fill": "dash", "dash": [10, 6]})
+_THIN = _value("custom.lineWidth", 1)
+LOOKS = {
+    "alarm threshold|budget": [_colour("red"), _DASHED, _THIN],
+    "warning threshold": [_colour("orange"), _DASHED, _THIN],
+    "resolution": [_colour("text"), _DASHED, _THIN],
+    r"mean( [+-] sd)?$": [_colour("blue"), _THIN],
+    r"mean \+ sd$": [_value("custom.fillBelowTo", "mean - sd"), _value("custom.fillOpacity", 15)],
+}
+"""How a line looks, by a regular expression for its legend."""
