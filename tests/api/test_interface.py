@@ -121,6 +121,7 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", f"{PUSH}/c/replay", {}),
     ("DELETE", f"{PUSH}/c", {}),
     ("GET", "/v1/system", {}),
+    ("GET", "/v1/monitors/m/runbook", {}),
     ("GET", "/v1/monitors/m/statistic", {}),
     ("GET", "/v1/monitors/m/history", {}),
     ("GET", "/v1/monitors/m/density-ratio", {}),

@@ -134,6 +134,17 @@ class Overview(msgspec.Struct, frozen=True):
     """The most urgent first."""
 
 
+class Runbook(msgspec.Struct, frozen=True):
+    """What to do about the alarms of a monitor."""
+
+    markdown: str
+    """As it was written; empty where nobody wrote one."""
+    html: str
+    """The same, safe in a page: no markup of its own, links to http, https, mailto or here."""
+    contact: str
+    """Whom to call."""
+
+
 class DensityRatio(msgspec.Struct, frozen=True):
     """Data, reference and averaged ratio, feature by feature."""
 
@@ -216,6 +227,7 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     Where,
     RatioValues,
     System,
+    Runbook,
     Health,
     Readiness,
 )
