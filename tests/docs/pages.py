@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 NOT_RUN = "<!-- not run: interactive -->"
 _FENCE = re.compile(r"(?:^(<!--.*-->)\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
