@@ -11,7 +11,7 @@ import pytest
 from tests.deploy.tools import ROOT, Model, compose, tool
 
 ROLES = {"api", "trainer", "aggregator"}
-ALWAYS = ROLES | {"redis", "prometheus", "grafana"}
+ALWAYS = ROLES | {"redis", "prometheus", "alertmanager", "grafana"}
 FILE = ROOT / "docker-compose.yml"
 
 
@@ -90,6 +90,7 @@ def test_ports_are_published_on_loopback_only(compose_model: Callable[..., Model
     assert published == {
         "api": [("127.0.0.1", "8471", 8471)],
         "prometheus": [("127.0.0.1", "9090", 9090)],
+        "alertmanager": [("127.0.0.1", "9093", 9093)],
         "grafana": [("127.0.0.1", "3000", 3000)],
         "redis": [],
         "trainer": [],
@@ -141,4 +142,4 @@ def test_every_volume_is_named_and_every_named_volume_is_used(compose_model: Cal
         for volume in service.get("volumes", [])
         if volume["type"] == "volume"
     }
-    assert used == set(model["volumes"]) == {"store", "references", "metrics", "dashboards"}
+    assert used == set(model["volumes"]) == {"store", "references", "metrics", "alerts", "dashboards"}

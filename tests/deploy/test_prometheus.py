@@ -1,4 +1,4 @@
-"""prometheus.yml scrapes every role on the port that the role uses in docker-compose.yml."""
+"""The configurations of Prometheus: every role is scraped where it listens, alerts go to Alertmanager."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 from tests.deploy.tools import ROOT, Model, execute, system_tool
 
-FILE = ROOT / "deploy" / "prometheus" / "prometheus.yml"
+from nplmon.settings import Settings
+from nplmon.supervisor.addresses import TARGETS, Addresses
+
+FOLDER = ROOT / "deploy" / "prometheus"
+
+
+def configuration(name: str) -> Any:
+    return YAML(typ="safe").load((FOLDER / name).read_text(encoding="utf-8"))
 
 
 def scrape_jobs() -> dict[str, Any]:
-    configuration = YAML(typ="safe").load(FILE.read_text(encoding="utf-8"))
-    return {job["job_name"]: job for job in configuration["scrape_configs"]}
+    return {job["job_name"]: job for job in configuration("prometheus.yml")["scrape_configs"]}
 
 
 def test_every_role_is_scraped_where_its_healthcheck_looks(compose_model: Callable[..., Model]) -> None:
@@ -42,15 +49,59 @@ def test_the_image_listens_where_prometheus_looks() -> None:
     assert "NPLMON_HOST=0.0.0.0" in dockerfile
 
 
-def test_compose_mounts_this_file(compose_model: Callable[..., Model]) -> None:
+def test_compose_gives_it_this_folder(compose_model: Callable[..., Model]) -> None:
     prometheus = compose_model()["services"]["prometheus"]
-    mounts = {volume["target"]: volume for volume in prometheus["volumes"]}
-    mount = mounts["/etc/prometheus/prometheus.yml"]
-    assert Path(mount["source"]) == FILE
+    (mount,) = [volume for volume in prometheus["volumes"] if volume["target"] == "/etc/prometheus"]
+    assert Path(mount["source"]) == FOLDER
     assert mount["read_only"] is True
     assert "--config.file=/etc/prometheus/prometheus.yml" in prometheus["command"]
 
 
-def test_promtool_accepts_it() -> None:
-    answer = execute(system_tool("promtool"), "check", "config", FILE)
+def test_links_in_alerts_lead_to_the_page(compose_model: Callable[..., Model]) -> None:
+    prometheus = compose_model()["services"]["prometheus"]
+    assert configuration("prometheus.yml")["global"]["external_labels"] == {"nplmon_url": "${NPLMON_URL}"}
+    assert "--enable-feature=expand-external-labels" in prometheus["command"]
+    page = Settings().url
+    assert prometheus["environment"] == {"NPLMON_URL": page}
+    assert configuration("one-machine.yml")["global"]["external_labels"] == {"nplmon_url": page}
+
+
+def test_alerts_go_to_alertmanager(compose_model: Callable[..., Model]) -> None:
+    service = compose_model()["services"]["alertmanager"]
+    (port,) = [port["target"] for port in service["ports"]]
+    assert "default" in service["networks"]
+    for name, host in (("prometheus.yml", "alertmanager"), ("one-machine.yml", "127.0.0.1")):
+        alerting = configuration(name)["alerting"]
+        assert alerting["alertmanagers"] == [{"static_configs": [{"targets": [f"{host}:{port}"]}]}]
+        assert configuration(name)["rule_files"] == ["alerts.yml"]
+
+
+def test_what_nplmon_up_writes_is_read() -> None:
+    """The jobs that the rules name come from that file."""
+    (job,) = [job for job in configuration("one-machine.yml")["scrape_configs"] if "file_sd_configs" in job]
+    (file,) = job["file_sd_configs"][0]["files"]
+    assert (FOLDER / file).resolve() == ROOT / Settings().data_dir / TARGETS
+    addresses = Addresses(
+        pid=1,
+        api="http://127.0.0.1:8471",
+        docs="",
+        metrics={"api": "http://127.0.0.1:8471/metrics", "trainer-1": "http://127.0.0.1:9/metrics"},
+        store="",
+        logs="",
+    )
+    assert [one["labels"]["job"] for one in addresses.targets()] == ["nplmon-api", "nplmon-trainer"]
+
+
+@pytest.mark.parametrize("name", ["prometheus.yml", "one-machine.yml"])
+def test_promtool_accepts_it(name: str) -> None:
+    answer = execute(system_tool("promtool"), "check", "config", FOLDER / name)
     assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "rules found" in answer.stdout
+
+
+def test_promtool_refuses_a_broken_one(tmp_path: Path) -> None:
+    (tmp_path / "prometheus.yml").write_text("rule_files: [alerts.yml]\n", encoding="utf-8")
+    rules = (FOLDER / "alerts.yml").read_text(encoding="utf-8")
+    (tmp_path / "alerts.yml").write_text(rules.replace("max by (", "max of ("), encoding="utf-8")
+    answer = execute(system_tool("promtool"), "check", "config", tmp_path / "prometheus.yml")
+    assert answer.returncode != 0

@@ -47,7 +47,7 @@ def compose(file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     Its exit status is 0 also for a file that it refuses; only standard error tells.
     """
     environment = {
-        key: value for key, value in os.environ.items() if not key.startswith(("STORE_", "TORCH_"))
+        key: value for key, value in os.environ.items() if not key.startswith(("NPLMON_", "STORE_", "TORCH_"))
     }
     return subprocess.run(
         [tool("docker-compose"), "--project-directory", str(ROOT), "-f", str(file), *arguments],
