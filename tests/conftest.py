@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 from hypothesis import settings
+from redis import Redis
+from tests.keys import leaks
 
 from nplmon.broker.embedded import EmbeddedStore
 
@@ -31,3 +33,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
     store.start()
     yield store
     store.stop()
+
+
+@pytest.fixture
+def no_key_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After a test on the common store: each key is documented, and has an owner or an end.
+
+    Rooms whose tests write to the store ask for it in each test.
+    """
+    used = request.getfixturevalue("store") if "store" in request.fixturenames else None
+    yield
+    if used is not None:
+        with Redis.from_url(used.url) as redis:
+            assert list(leaks(redis)) == []

@@ -51,3 +51,8 @@ async def start(
     yield begin
     for one in started:
         await one.stop()
+
+
+@pytest.fixture(autouse=True)
+def _no_key_leaks(no_key_leaks: None) -> None:
+    """In each test of this room."""

@@ -94,3 +94,8 @@ def push(client: httpx.AsyncClient, monitor: dict[str, Any]) -> Push:
 @pytest.fixture
 def workers(broker: Broker) -> Workers:
     return Workers(broker)
+
+
+@pytest.fixture(autouse=True)
+def _no_key_leaks(no_key_leaks: None) -> None:
+    """In each test of this room."""

@@ -24,3 +24,8 @@ async def monitor(broker: Broker) -> Monitor:
     made = a_monitor()
     await broker.monitors.create(made)
     return made
+
+
+@pytest.fixture(autouse=True)
+def _no_key_leaks(no_key_leaks: None) -> None:
+    """In each test of this room."""

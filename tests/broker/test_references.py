@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from tests.broker.samples import a_reference
 
-from nplmon.broker import Broker, UnknownReference, pieces
+from nplmon.broker import Broker, StoreUnreachable, UnknownReference, pieces
 
 pytestmark = pytest.mark.anyio
 
@@ -50,16 +50,35 @@ async def test_an_upload_cut_short_is_not_there_and_expires(broker: Broker) -> N
     assert await broker.connection.ask("PTTL", piece) == -1
 
 
+async def test_an_upload_that_ends_before_it_has_a_name_leaves_nothing_without_an_owner(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = broker.connection.ask
+
+    async def cut(command: str, *arguments):
+        if command == "HGET":
+            raise StoreUnreachable("killed here")
+        return await ask(command, *arguments)
+
+    monkeypatch.setattr(broker.connection, "ask", cut)
+    with pytest.raises(StoreUnreachable):
+        await broker.references.put(a_reference(), b"whole")
+    monkeypatch.undo()
+    assert await broker.references.all() == []
+    assert await broker.references.put(a_reference(), b"whole")
+
+
 async def test_of_two_uploads_at_once_one_stays_whole_and_nothing_leaks(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await broker.references.put(a_reference(), b"")
     monkeypatch.setattr(pieces, "PIECE_BYTES", 4)
     await asyncio.gather(
         broker.references.put_basis("ab12", "k", b"a" * 40),
         broker.references.put_basis("ab12", "k", b"b" * 40),
     )
     assert await broker.references.basis("ab12", "k") in (b"a" * 40, b"b" * 40)
-    assert len(await broker.connection.ask("KEYS", "*:piece:*")) == 10
+    assert len(await broker.connection.ask("KEYS", "*:basis:k:piece:*")) == 10
     stored = await broker.references.basis("ab12", "k")
     await broker.references.put_basis("ab12", "k", b"c" * 40)
     assert await broker.references.basis("ab12", "k") == stored

@@ -6,6 +6,8 @@ import os
 import signal
 
 import pytest
+from redis import Redis
+from tests.keys import leaks
 from tests.road.travel import CHUNKS, Road
 
 KINDS = {"t_chunk", "t_agg", "t_ref", "t_score", "t_sum"}
@@ -79,3 +81,10 @@ def test_kill_9_of_the_service(road: Road) -> None:
     road.wait_sent()
     road.wait_applied(CHUNKS)
     assert_equals_serial(road)
+
+
+def test_nothing_is_left_behind(road: Road) -> None:
+    """After all that: each key is documented, and has an owner or an end."""
+    with Redis.from_url(road.store) as redis:
+        assert redis.exists("nplmon:{m}:run:cut:state")
+        assert list(leaks(redis)) == []

@@ -183,6 +183,11 @@ class Road:
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not alive(pid), f"the end of the {role}")
 
+    @property
+    def store(self) -> str:
+        """Address of the store."""
+        return EmbeddedStore(self._directory / "data").url
+
     def clean_up(self) -> None:
         """End everything, also after a failed test."""
         for up in self._ups:

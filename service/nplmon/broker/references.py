@@ -52,9 +52,10 @@ class References:
             True if the content is new under this name.
         """
         keys = ReferenceKeys(reference.hash)
-        await pieces.put(self._connection, keys.events, body)
-        # The same content may have two names; what it is was said by the first.
+        # First: an upload cut short after its seal would have no owner. It has no name yet, so nobody reads it. The
+        # same content may have two names; what it is was said by the first.
         await self._connection.ask("SET", keys.meta, to_json(reference), "NX")
+        await pieces.put(self._connection, keys.events, body)
         before = await self._connection.ask("HGET", REFERENCES, reference.name)
         await self._connection.ask("HSET", REFERENCES, reference.name, reference.hash)
         return bool(before != reference.hash.encode())
