@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.grafana.board import Board, Section, label_values
-from deploy.grafana.panel import SOURCE, course, history, number, runbook
+from deploy.grafana.panel import SOURCE, course, history, number, runbooks
 from deploy.grafana.query import ONE, Query, deciding, growth, latest, of_kind
 from deploy.grafana.state import STATES, state
 from grafana_foundation_sdk.builders import dashboard as build
@@ -86,7 +86,7 @@ STATISTICS = Section(
                 "alarm threshold",
             ),
             size=(10, 8),
-        ).links([runbook("NplmonAnomaly")]),
+        ).links(runbooks("NplmonAnomaly")),
         course(
             "Winning width",
             "Sigma of the kernel width with the smallest p, in standard deviations of the reference: narrow for "
@@ -147,7 +147,7 @@ EVIDENCE_AND_POOL = Section(
             Query(latest("nplmon_pool_events"), "events"),
             size=(4, 7),
             steps=((0, "red"), (1, "green")),
-        ).links([runbook("NplmonPoolLow")]),
+        ).links(runbooks("NplmonPoolLow")),
         course(
             "Pool used up",
             "Events of the pool that are used in a second.",
@@ -222,7 +222,7 @@ SIZE_AND_RATE = Section(
             Query(latest("nplmon_combined_p_value"), "shape and rate"),
             size=(10, 8),
             log=True,
-        ).links([runbook("NplmonRateAnomaly")]),
+        ).links(runbooks("NplmonRateAnomaly")),
         history(
             "Rate unknown",
             "Whether the rate cannot be tested, such as after a chunk without an exposure.",
@@ -251,7 +251,7 @@ REFERENCE = Section(
             Query(latest("nplmon_reference_exposure_budget_ratio"), "exposure"),
             Query(f"0 * {latest('nplmon_run_open')} + 1", "budget"),
             size=(8, 8),
-        ).links([runbook("NplmonReferenceExposure")]),
+        ).links(runbooks("NplmonReferenceExposure")),
         history(
             "Calibration by toys",
             "State of the calibration that was asked for, and whether toys judge the live run; no data where "
@@ -261,7 +261,7 @@ REFERENCE = Section(
             Query(latest("nplmon_uncalibrated"), "uncalibrated: no alarm is possible"),
             meaning=FLAG,
             size=(8, 8),
-        ).links([runbook("NplmonUncalibrated")]),
+        ).links(runbooks("NplmonUncalibrated", "NplmonCalibrationFailed")),
         number(
             "State of the toys",
             "Of the monitor's calibration by toys: running, complete, failed, cancelled or void.",

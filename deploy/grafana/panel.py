@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deploy.grafana.query import Query
+    from grafana_foundation_sdk.cog.builder import Builder
 
 SOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 NOTHING = "no data"
@@ -188,9 +189,9 @@ def link(title: str, url: str) -> build.DashboardLink:
     )
 
 
-def runbook(alert: str) -> build.DashboardLink:
-    """Make the link to what to do about an alert; nplmon serves it, also without internet."""
-    return link(f"What to do: {alert}", f"${{nplmon}}/runbooks/{alert}")
+def runbooks(*alerts: str) -> list[Builder[dashboard.DashboardLink]]:
+    """Make the links to what to do about alerts; nplmon serves it, also without internet."""
+    return [link(f"What to do: {alert}", f"${{nplmon}}/runbooks/{alert}") for alert in alerts]
 
 
 def _large(title: str, description: str, unit: str, queries: Sequence[Query], size: Size) -> stat.Panel:

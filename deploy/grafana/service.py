@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.grafana.board import Board, Section
-from deploy.grafana.panel import buckets, course, history, number, runbook
+from deploy.grafana.panel import buckets, course, history, number, runbooks
 from deploy.grafana.query import CHOSEN, Query, growth, latest, quantile
 from grafana_foundation_sdk.models.common import BigValueTextMode
 
@@ -25,7 +25,7 @@ NOW = Section(
             Query("min(nplmon_store_up)", "store"),
             meaning=UP_DOWN,
             size=(4, 5),
-        ).links([runbook("NplmonRedisUnreachable")]),
+        ).links(runbooks("NplmonRedisUnreachable")),
         number(
             "Processes scraped",
             "Processes of each role that Prometheus reaches.",
@@ -34,7 +34,7 @@ NOW = Section(
             size=(5, 5),
             steps=((0, "red"), (1, "green")),
             decimals=0,
-        ).links([runbook("NplmonAggregatorDown")]),
+        ).links(runbooks("NplmonAggregatorDown", "NplmonApiDown", "NplmonScrapeFailed")),
         number(
             "Signs of life",
             "Trainers and aggregators that gave the store a sign of life lately. Without a trainer nothing is "
@@ -44,7 +44,7 @@ NOW = Section(
             size=(5, 5),
             steps=((0, "red"), (1, "green")),
             decimals=0,
-        ).links([runbook("NplmonWorkersDown")]),
+        ).links(runbooks("NplmonWorkersDown")),
         number(
             "Dead letters",
             "Chunks that were given up and wait for somebody to replay or delete them.",
@@ -53,7 +53,7 @@ NOW = Section(
             size=(3, 5),
             steps=((0, "green"), (1, "red")),
             decimals=0,
-        ).links([runbook("NplmonDeadLetters")]),
+        ).links(runbooks("NplmonDeadLetters")),
         number(
             "Alerts that fire",
             "Those of deploy/prometheus, as Prometheus evaluates them; none where nothing is shown.",
@@ -77,7 +77,7 @@ QUEUE = Section(
             "Since the oldest chunk that waits or is in work was accepted; nothing where none waits.",
             "s",
             Query(f"time() - {latest('nplmon_oldest_pending_timestamp_seconds', CHOSEN)}", "{{monitor}}"),
-        ).links([runbook("NplmonBacklogOld")]),
+        ).links(runbooks("NplmonBacklogOld")),
         course(
             "Chunks that wait or are in work",
             "As the store has them.",
@@ -143,14 +143,14 @@ FITS = Section(
             "suffix: chunks/s",
             Query(growth("nplmon_redeliveries_total"), "{{monitor}}"),
             size=(8, 7),
-        ).links([runbook("NplmonWorkerCrashLoop")]),
+        ).links(runbooks("NplmonWorkerCrashLoop")),
         course(
             "Given up",
             "Chunks that became dead letters, by reason.",
             "suffix: chunks/s",
             Query(growth("nplmon_dead_letters_total", by="monitor, reason"), "{{monitor}} {{reason}}"),
             size=(8, 7),
-        ).links([runbook("NplmonDeadLetters")]),
+        ).links(runbooks("NplmonDeadLetters")),
         course(
             "Batches of toys",
             "Ended, by outcome; trainers replay them while no chunk waits.",
@@ -226,7 +226,7 @@ PROCESSES = Section(
             "short",
             Query(f"sum by (job) (changes(process_start_time_seconds{{{ROLES}}}[1h]))", "{{job}}"),
             size=(6, 7),
-        ).links([runbook("NplmonWorkerCrashLoop")]),
+        ).links(runbooks("NplmonWorkerCrashLoop")),
         course(
             "Store did not answer",
             "Times a second that trainers and the aggregator found the store away.",
@@ -234,7 +234,7 @@ PROCESSES = Section(
             Query("sum(rate(nplmon_trainer_store_errors_total[$__rate_interval]))", "trainers"),
             Query("sum(rate(nplmon_aggregator_store_errors_total[$__rate_interval]))", "aggregator"),
             size=(6, 7),
-        ).links([runbook("NplmonRedisUnreachable")]),
+        ).links(runbooks("NplmonRedisUnreachable")),
         course(
             "Failures of the aggregator",
             "Saves or computations that failed. `exception` stops a run until it can be read again or is reset.",
@@ -243,7 +243,7 @@ PROCESSES = Section(
                 growth("nplmon_aggregation_failures_total", by="monitor, reason"), "{{monitor}} {{reason}}"
             ),
             size=(6, 7),
-        ),
+        ).links(runbooks("NplmonAggregationFailing")),
         number(
             "Versions",
             "Processes of each role and version; two versions of one role outside an upgrade are a mistake.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.grafana.board import Board, Section
-from deploy.grafana.panel import course, history, link, note, number, runbook, words
+from deploy.grafana.panel import course, history, link, note, number, runbooks, words
 from deploy.grafana.query import ONE, Query, age, deciding, latest
 from deploy.grafana.state import STATES, state
 from deploy.grafana.state import age as since_update
@@ -23,7 +23,8 @@ Acknowledge it there with your name. [Runbook](${nplmon}/runbooks/NplmonAnomaly)
 | acknowledged | Somebody has seen it; the alarm stays until the run is reset or another one begins. |
 | uncalibrated | No threshold: nothing can raise an alarm. [Runbook](${nplmon}/runbooks/NplmonUncalibrated) |
 | ok, waiting, closed | Nothing. Waiting: a run is open, no chunk has come yet. |
-| no data | No aggregator is scraped. [Runbook](${nplmon}/runbooks/NplmonAggregatorDown) |
+| no data | No aggregator is scraped, or none holds the monitor. \
+[Runbook](${nplmon}/runbooks/NplmonAggregatorDown), [runbook](${nplmon}/runbooks/NplmonMonitorUnattended) |
 
 Links to another monitor: click on its state.
 """
@@ -87,7 +88,7 @@ THIS_MONITOR = Section(
             Query(since_update(ONE), "{{monitor}}"),
             size=(4, 4),
             decimals=0,
-        ).links([runbook("NplmonStatisticStale")]),
+        ).links(runbooks("NplmonStatisticStale")),
         number(
             "... as a share of stale",
             "The same over the time after which this monitor counts as stale. At 100 % its numbers are of the "
@@ -111,7 +112,7 @@ THIS_MONITOR = Section(
             Query(deciding("nplmon_alarm_threshold"), "alarm threshold"),
             Query(deciding("nplmon_warning_threshold"), "warning threshold"),
             size=(16, 10),
-        ).links([runbook("NplmonAnomaly"), link("On nplmon's page", "${nplmon}/monitors/${monitor}")]),
+        ).links([*runbooks("NplmonAnomaly"), link("On nplmon's page", "${nplmon}/monitors/${monitor}")]),
         course(
             "Significance Z",
             "Of the shape by the statistic that decides, and of the number of events where the monitor tests the "
@@ -126,13 +127,13 @@ THIS_MONITOR = Section(
             "Whether the number of events raised a warning or an alarm; no data where the rate is not tested.",
             Query(latest("nplmon_rate_alarm_level"), "rate"),
             meaning=LEVELS,
-        ).links([runbook("NplmonRateAnomaly")]),
+        ).links(runbooks("NplmonRateAnomaly")),
         words(
             "Test alarm",
             "Whether somebody is trying the alarm out: then it is no news of the detector.",
             Query(latest("nplmon_test_alarm"), "test"),
             meaning=NO_YES,
-        ),
+        ).links(runbooks("NplmonTestAlarm")),
         number(
             "Chunks in the run",
             "Chunks in the live run's statistic.",
@@ -160,7 +161,7 @@ THIS_MONITOR = Section(
             "suffix: chunks",
             Query(latest("nplmon_unapplied_chunks"), "chunks"),
             decimals=0,
-        ).links([runbook("NplmonBacklogOld")]),
+        ).links(runbooks("NplmonBacklogOld")),
     ],
 )
 

@@ -16,8 +16,9 @@ from deploy.grafana.query import growth, latest, quantile
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import dashboard, prometheus
-from tests.deploy.dashboards import DASHBOARDS, NAMES, load, panels, queries
+from tests.deploy.dashboards import DASHBOARDS, NAMES, load, panels, queries, texts
 from tests.deploy.queries import complaints, known
+from tests.deploy.tools import ROOT
 
 SERIES = known()
 
@@ -141,6 +142,16 @@ def test_links_lead_somewhere(name: str) -> None:
     assert "${nplmon}/" in urls
     if name != "service":
         assert "${nplmon}/monitors/${monitor}" in urls
+
+
+def test_every_runbook_is_linked_and_every_link_has_a_runbook() -> None:
+    linked = {
+        alert
+        for name in NAMES
+        for text in texts(load(name))
+        for alert in re.findall(r"\$\{nplmon\}/runbooks/(\w+)", text)
+    }
+    assert linked == {path.stem for path in (ROOT / "docs" / "runbooks").iterdir()}
 
 
 def test_the_snippets_are_those_of_their_examples() -> None:
