@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-const { bytes, count, counted, duration, moment, number, probability, significance, statistic } = await import(
+const { bytes, compact, count, counted, duration, moment, number, probability, sigmas, significance, statistic } = await import(
   `${JSON.parse(process.env.PAGE)}/format.js`
 );
 
@@ -27,7 +27,18 @@ test("a p-value is never smaller than its calibration can tell", () => {
   assert.equal(probability(0.0001, 0.0001), "p ≤ 1.0 × 10⁻⁴");
   assert.equal(probability(null), "no p");
   assert.equal(significance(3.719, 0.0001, 0.0001), "≥ 3.7 σ");
+  assert.equal(significance(61.8, 1e-300, 5e-5), "≥ 3.9 σ");
   assert.equal(significance(-0.42), "−0.4 σ");
+});
+
+test("Z follows from p", () => {
+  for (const [p, z] of [[0.5, 0], [0.158655, 1], [0.0227501, 2], [0.00134990, 3], [2.86652e-7, 5]]) {
+    assert.ok(Math.abs(sigmas(p) - z) < 5e-4, `${p}: ${sigmas(p)}`);
+  }
+});
+
+test("long counts are told in three digits", () => {
+  assert.deepEqual([99_999, 123_456, 999_600, 1_432_000, 2.5e9].map(compact), ["99,999", "123 k", "1 M", "1.43 M", "2.5 G"]);
 });
 
 test("spans of time have two units at most", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-const { ORDER, STATES, change, compare, flagsOf, stateOf, tally } = await import(
+const { ORDER, STATES, change, compare, flagsOf, stateOf, tally, testOf } = await import(
   `${JSON.parse(process.env.PAGE)}/state.js`
 );
 
@@ -30,6 +30,14 @@ test("an open run becomes stale by itself, an alarm stays one and says so", () =
   assert.equal(stateOf(tile("a", "alarm"), 1601), "alarm");
   assert.deepEqual(flagsOf(tile("a", "alarm", { flags: ["test"] }), 1601), ["stale", "test"]);
   assert.deepEqual(flagsOf(tile("a", "stale", { flags: ["stale"] }), 1000), []);
+});
+
+test("a test alarm ends by itself", () => {
+  const tested = tile("a", "ok", { test: { until: 1100 }, flags: ["test"] });
+  assert.equal(testOf(tested, 1099), tested.test);
+  assert.deepEqual(flagsOf(tested, 1099), ["test"]);
+  assert.equal(testOf(tested, 1100), null);
+  assert.deepEqual(flagsOf(tested, 1100), []);
 });
 
 test("tiles are sorted by urgency and then by name, whatever else changes", () => {

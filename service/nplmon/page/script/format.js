@@ -65,11 +65,20 @@ export function probability(p, resolution = null) {
   return `p ${bounded ? "≤" : "="} ${text}`;
 }
 
-/** A significance in Gaussian standard deviations, as a bound where its p is one: "3.2 σ", "≥ 3.7 σ". */
+/** Z of a one-sided p of at most 0.5, to within 5e-4 (Abramowitz and Stegun 26.2.23). */
+export function sigmas(p) {
+  const t = Math.sqrt(-2 * Math.log(p));
+  const above = 2.515517 + t * (0.802853 + t * 0.010328);
+  const below = 1 + t * (1.432788 + t * (0.189269 + t * 0.001308));
+  return t - above / below;
+}
+
+/** A significance in standard deviations, never larger than its calibration can tell: "3.2 σ", "≥ 3.7 σ". */
 export function significance(z, p = null, resolution = null) {
   if (missing(z)) return "no Z";
   const bounded = !missing(p) && !missing(resolution) && p <= resolution;
-  return `${bounded ? "≥ " : ""}${z.toFixed(1).replace("-", MINUS)} σ`;
+  const shown = bounded ? Math.min(z, sigmas(resolution)) : z;
+  return `${bounded ? "≥ " : ""}${shown.toFixed(1).replace("-", MINUS)} σ`;
 }
 
 /** A share: 12 %. */

@@ -1,10 +1,16 @@
 /** Frame: what stands around every view: names, ways, clock, connection, the title of the tab, what is announced. */
 
 import { h, mark, put, say } from "./element.js";
-import { duration, localTime, moment, utcTime, zone } from "./format.js";
+import { localTime, moment, utcTime, zone } from "./format.js";
 import { favicon } from "./icon.js";
 import { href } from "./router.js";
-import { STATES, change, compare, stateOf, tally } from "./state.js";
+import { STATES, change, compare, stateOf, tally, testOf } from "./state.js";
+
+function banner(kind, monitor, text) {
+  const link = monitor && h("a", { href: href(`/monitors/${monitor}/alarm`) }, monitor);
+  const mark_ = kind === "test" && h("strong", { class: "test" }, "Test");
+  return h("p", { class: "banner", "data-kind": kind }, mark_, mark_ && " Test alarm of ", link, link && " ", text);
+}
 
 const CONNECTION = { connecting: "Connecting", live: "Live", silent: "Reconnecting", lost: "Not live" };
 
@@ -81,16 +87,20 @@ export class Frame {
     const last = since ? ` Nothing here is live: last heard ${moment(since, now)}.` : "";
     const why = this.live.storeless ? "The service cannot reach its store." : "Connection lost.";
     const remedy = "Look whether `nplmon up` runs, and whether this machine reaches it. The page tries again by itself.";
-    const text = status === "lost" ? `${why}${last} ${remedy}` : "";
-    if (text !== this.told) put(this.banners, text && h("p", { class: "banner", "data-status": "lost" }, text));
-    this.told = text;
-    mark(document.documentElement, "data-silence", status === "lost" && since ? duration(now - since) : null);
+    const tests = [...this.live.tiles.values()].filter((tile) => testOf(tile, now));
+    const banners = [
+      status === "lost" && ["lost", "", `${why}${last} ${remedy}`],
+      ...tests.map(({ monitor, test }) => ["test", monitor, `by ${test.who} until ${moment(test.until, now)}. No real alarm.`]),
+    ].filter(Boolean);
+    if (JSON.stringify(banners) === this.told) return;
+    this.told = JSON.stringify(banners);
+    put(this.banners, banners.map((one) => banner(...one)));
   }
 
   #title(tiles, now, status) {
     const counts = tally(tiles, now);
     const [worst] = Object.keys(counts);
-    const test = tiles.some((tile) => tile.test) ? "TEST " : "";
+    const test = tiles.some((tile) => testOf(tile, now)) ? "TEST " : "";
     const urgent = worst && !["ok", "waiting", "closed"].includes(worst);
     const word = urgent ? `${counts[worst]} ${STATES[worst].word}` : worst ? STATES[worst].word : "";
     const state = status === "lost" ? "Not live" : word;

@@ -89,8 +89,14 @@ export function isStale(tile, now) {
 export function flagsOf(tile, now) {
   const flags = new Set(tile.flags ?? []);
   if (isStale(tile, now)) flags.add("stale");
+  if (tile.test && !testOf(tile, now)) flags.delete("test");
   flags.delete(stateOf(tile, now));
   return Object.keys(FLAGS).filter((flag) => flags.has(flag));
+}
+
+/** The test alarm of a tile, null once its time is over, whether the service has said so or not. */
+export function testOf({ test }, now) {
+  return test && test.until > now ? test : null;
 }
 
 /** Compare two tiles for sorting: by urgency, then by name, so that nothing moves while the states stay. */

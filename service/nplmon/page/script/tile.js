@@ -5,7 +5,7 @@ import { age, compact, counted, duration, localTime, number, probability, signif
 import { badge } from "./icon.js";
 import { href } from "./router.js";
 import { Sparkline } from "./sparkline.js";
-import { FLAGS, flagsOf, stateOf } from "./state.js";
+import { FLAGS, flagsOf, stateOf, testOf } from "./state.js";
 
 /** Where the threshold stands on the gauge; what is beyond its end is drawn at the end, with an arrow. */
 const THRESHOLD_PLACE = 2 / 3;
@@ -15,7 +15,7 @@ export class Tile {
     this.live = live;
     this.badge = h("span");
     this.since = h("span", { class: "since" });
-    this.test = h("strong", { class: "test", hidden: true }, "Test");
+    this.test = h("strong", { class: "test", hidden: true }, "Test alarm");
     this.name = h("a", { class: "name" }, data.monitor);
     this.run = h("span", { class: "run" });
     this.value = h("span", { class: "value" });
@@ -80,7 +80,7 @@ export class Tile {
       const alarming = state === "alarm" || state === "acknowledged";
       this.name.setAttribute("href", href(`/monitors/${data.monitor}${alarming ? "/alarm" : ""}`));
     }
-    this.test.hidden = !data.test;
+    this.test.hidden = !testOf(data, now);
     say(this.since, this.#since(state, now));
     const flags = flagsOf(data, now).filter((flag) => flag !== "test");
     const told = flags.map((flag) => (flag === "dead-letters" ? counted(data.dead, "dead letter") : FLAGS[flag]));
