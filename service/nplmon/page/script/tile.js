@@ -15,7 +15,7 @@ export class Tile {
     this.live = live;
     this.badge = h("span");
     this.since = h("span", { class: "since" });
-    this.test = h("strong", { class: "test", hidden: true }, "Test alarm");
+    this.test = h("strong", { class: "test", hidden: true });
     this.name = h("a", { class: "name" }, data.monitor);
     this.run = h("span", { class: "run" });
     this.value = h("span", { class: "value" });
@@ -81,6 +81,8 @@ export class Tile {
       this.name.setAttribute("href", href(`/monitors/${data.monitor}${alarming ? "/alarm" : ""}`));
     }
     this.test.hidden = !testOf(data, now);
+    // A raised alarm is real, also while a test is fired beside it.
+    say(this.test, data.alarm.level === "ok" ? "Test alarm" : "and a test");
     say(this.since, this.#since(state, now));
     const flags = flagsOf(data, now).filter((flag) => flag !== "test");
     const told = flags.map((flag) => (flag === "dead-letters" ? counted(data.dead, "dead letter") : FLAGS[flag]));

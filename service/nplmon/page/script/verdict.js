@@ -15,7 +15,7 @@ export class Verdict {
     Object.assign(this, { api, monitor, live });
     this.symbol = h("span");
     this.word = h("span", { class: "word" });
-    this.test = h("strong", { class: "test", hidden: true }, "Test");
+    this.test = h("strong", { class: "test", hidden: true });
     this.lasting = h("span", { class: "lasting" });
     this.now = h("span");
     this.age = h("span", { class: "age" });
@@ -67,6 +67,8 @@ export class Verdict {
     if (!this.shown) return;
     const { alarm, updated_at: updated } = this.shown;
     this.test.hidden = !testOf(this.shown, now);
+    // A raised alarm is real, also while a test is fired beside it.
+    say(this.test, alarm.level === "ok" ? "Test alarm" : "and a test");
     say(this.lasting, alarm.since ? `for ${duration(now - alarm.since)}` : "");
     say(this.age, updated ? `${age(now - updated)} since the last chunk` : "");
   }
