@@ -72,6 +72,9 @@ def test_the_wheel_holds_the_files(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         inside = set(archive.namelist())
     assert {f"nplmon/page/{name}" for name in page_files()} <= inside
+    runbooks = {f"nplmon/api/runbooks/{path.name}" for path in (ROOT / "docs" / "runbooks").iterdir()}
+    assert runbooks
+    assert runbooks <= inside
 
 
 def test_the_scripts_keep_their_promises(node: str) -> None:
