@@ -5,10 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Megabytes = Annotated[int, Field(gt=0)]
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach a server that listens on `host`.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
+    (True, False)
+    """
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 class Settings(BaseSettings):
@@ -30,6 +41,14 @@ class Settings(BaseSettings):
     url: str = Field(
         default="http://127.0.0.1:8471", description="Address of the API, for clients and commands."
     )
+    token: SecretStr | None = Field(
+        default=None,
+        description="API token that clients and commands send; masked wherever settings are shown.",
+    )
+    plain_http: bool = Field(
+        default=False,
+        description="Whether clients send the token over plain http to another machine.",
+    )
     redis_url: str | None = Field(
         default=None,
         description="Redis or Valkey: redis://, rediss:// or unix://; credentials are masked in logs.",
@@ -39,6 +58,22 @@ class Settings(BaseSettings):
         description="Where `nplmon up` keeps the embedded store and the reference cache.",
     )
     host: str = Field(default="127.0.0.1", description="Address that the servers of all roles listen on.")
+    access: Literal["auto", "open", "tokens"] = Field(
+        default="auto",
+        description="Whether requests need a token; auto: where the API listens on more than loopback.",
+    )
+    allowed_hosts: str = Field(
+        default="",
+        description=(
+            "Names, comma separated, under which browsers may reach the API, beside IP addresses, localhost and this "
+            "machine's own name."
+        ),
+    )
+    rate_limit: float = Field(
+        default=1000.0,
+        gt=0,
+        description="Requests of one token per second at one API process, and twice as many at once; more get 429.",
+    )
     port: int = Field(default=8471, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
     metrics_port: int = Field(
         default=0,
@@ -88,3 +123,8 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="Log lines for people or for machines; auto: console on a terminal."
     )
+
+    @property
+    def needs_tokens(self) -> bool:
+        """Whether requests to the API need a token."""
+        return self.access == "tokens" or (self.access == "auto" and not is_loopback(self.host))

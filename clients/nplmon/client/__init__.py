@@ -1,5 +1,6 @@
 """The Python client of an nplmon service: httpx and numpy only, blocking and asynchronous."""
 
+from nplmon.client.access import NewToken, TokenInfo
 from nplmon.client.alarm_records import Acknowledgement, Alarm, Handling, JournalEntry, TestAlarm
 from nplmon.client.awaiting import AsyncClient
 from nplmon.client.blocking import Client
@@ -11,6 +12,7 @@ from nplmon.client.errors import (
     ClientError,
     Conflict,
     FileError,
+    Forbidden,
     Invalid,
     MissingLibrary,
     MonitorExists,
@@ -24,6 +26,7 @@ from nplmon.client.errors import (
     ServiceFault,
     TimedOut,
     TooLarge,
+    Unauthorized,
     Unavailable,
     UnexpectedAnswer,
     UnknownChunk,
@@ -86,6 +89,7 @@ __all__ = [
     "EffectSize",
     "FeatureRatio",
     "FileError",
+    "Forbidden",
     "Handling",
     "History",
     "HistoryEntry",
@@ -95,6 +99,7 @@ __all__ = [
     "MissingLibrary",
     "Monitor",
     "MonitorExists",
+    "NewToken",
     "NoCalibration",
     "NoStatistic",
     "NotFound",
@@ -120,10 +125,12 @@ __all__ = [
     "TemplateReference",
     "TestAlarm",
     "TimedOut",
+    "TokenInfo",
     "Tolerance",
     "ToleranceState",
     "TooLarge",
     "ToyCalibration",
+    "Unauthorized",
     "Unavailable",
     "UnexpectedAnswer",
     "UnknownChunk",

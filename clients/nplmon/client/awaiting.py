@@ -30,6 +30,8 @@ class AsyncClient(Operations, Awaiting):
         *,
         deadline: float = 60.0,
         retries: Retries | None = None,
+        token: str | None = None,
+        plain_http: bool | None = None,
         headers: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -37,7 +39,7 @@ class AsyncClient(Operations, Awaiting):
         self.retries = retries or Retries(deadline=deadline)
         self._http = httpx.AsyncClient(
             base_url=self.url,
-            headers=connection.headers(headers),
+            headers=connection.headers(headers, self.url, token, plain_http=plain_http),
             transport=transport,
             limits=connection.LIMITS,
         )

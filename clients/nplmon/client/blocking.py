@@ -33,8 +33,12 @@ class Client(Operations, Blocking):
         Seconds for one call with all its retries (on 429, 503, connection loss and timeouts).
     retries:
         All settings of the retries, instead of `deadline`.
+    token:
+        Sent with every request; None: `NPLMON_TOKEN`, else none.
+    plain_http:
+        Whether the token may go over plain http to another machine; None: `NPLMON_PLAIN_HTTP`, else it may not.
     headers:
-        Sent with every request, for example an Authorization.
+        Sent with every request.
     transport:
         Another httpx transport, for tests.
 
@@ -50,6 +54,8 @@ class Client(Operations, Blocking):
         *,
         deadline: float = 60.0,
         retries: Retries | None = None,
+        token: str | None = None,
+        plain_http: bool | None = None,
         headers: Mapping[str, str] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -57,7 +63,7 @@ class Client(Operations, Blocking):
         self.retries = retries or Retries(deadline=deadline)
         self._http = httpx.Client(
             base_url=self.url,
-            headers=connection.headers(headers),
+            headers=connection.headers(headers, self.url, token, plain_http=plain_http),
             transport=transport,
             limits=connection.LIMITS,
         )

@@ -57,9 +57,54 @@ def address(url: str | None) -> str:
     return chosen
 
 
-def headers(extra: Mapping[str, str] | None) -> dict[str, str]:
-    """Give the headers of every request."""
-    return {"User-Agent": f"nplmon/{importlib.metadata.version('nplmon')}", **(extra or {})}
+def headers(
+    extra: Mapping[str, str] | None, url: str, token: str | None, *, plain_http: bool | None
+) -> dict[str, str]:
+    """Give the headers of every request.
+
+    Parameters
+    ----------
+    token:
+        None: `NPLMON_TOKEN`; neither: no token is sent.
+    plain_http:
+        Whether the token may go unencrypted to another machine; None: `NPLMON_PLAIN_HTTP`.
+
+    Raises
+    ------
+    ClientError
+        If it would go where everyone on the way can read it.
+
+    Examples
+    --------
+    >>> headers(None, "https://monitor.example", "nplmon_1_x", plain_http=None)["Authorization"]
+    'Bearer nplmon_1_x'
+    """
+    told = {"User-Agent": f"nplmon/{importlib.metadata.version('nplmon')}"}
+    chosen = token or os.environ.get("NPLMON_TOKEN")
+    if chosen:
+        parsed = httpx.URL(url)
+        if plain_http is None:
+            plain_http = os.environ.get("NPLMON_PLAIN_HTTP", "").lower() in ("1", "true", "yes")
+        if parsed.scheme != "https" and not is_loopback(parsed.host) and not plain_http:
+            raise ClientError(
+                f"the token would go unencrypted to {parsed.host}, and everyone on the way could use it; "
+                "use an https address, or set NPLMON_PLAIN_HTTP=1 where the network is yours"
+            )
+        if not chosen.isascii() or not chosen.isprintable() or " " in chosen:
+            raise ClientError("the token has a character that no token has; copy it again")
+        told["Authorization"] = f"Bearer {chosen}"
+    return told | dict(extra or {})
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine, whatever name servers say.
+
+    Examples
+    --------
+    >>> is_loopback("localhost"), is_loopback("127.0.0.1"), is_loopback("api")
+    (True, True, False)
+    """
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def as_chunk(chunk: ArrayLike | Chunk) -> Chunk:

@@ -4,6 +4,8 @@
 
     ClientError
     |-- Refused                 the service said no (4xx); repeating it unchanged is no use
+    |   |-- Unauthorized        401: no token, or one that is not known
+    |   |-- Forbidden           403: the token may not do this
     |   |-- NotFound            404
     |   |   |-- UnknownReference, UnknownMonitor, UnknownRun, UnknownChunk
     |   |   `-- NoStatistic, NoCalibration
@@ -55,6 +57,14 @@ class Refused(ClientError):  # noqa: N818  # named after what happened
         self.value = value
         self.remedy = remedy
         super().__init__(_line(detail, field, value, remedy, slug))
+
+
+class Unauthorized(Refused):
+    """401: the service asks for a token, and has none from us that it knows."""
+
+
+class Forbidden(Refused):
+    """403: the token may not do this."""
 
 
 class NotFound(Refused):
@@ -164,6 +174,8 @@ _BY_SLUG: Mapping[str, type[Refused]] = {
 }
 _BY_STATUS: Mapping[int, type[Refused]] = {
     400: Invalid,
+    401: Unauthorized,
+    403: Forbidden,
     404: NotFound,
     409: Conflict,
     413: TooLarge,

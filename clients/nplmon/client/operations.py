@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from nplmon.client import calibrations, calls
+from nplmon.client import access, calibrations, calls
 from nplmon.client.conversation import Call
 
 P = ParamSpec("P")
@@ -85,3 +85,6 @@ class Operations:
     calibrate = Operation(calibrations.calibrate)
     calibration = Operation(calibrations.calibration)
     cancel_calibration = Operation(calibrations.cancel_calibration)
+    create_token = Operation(access.create_token)
+    tokens = Operation(access.tokens)
+    revoke_token = Operation(access.revoke_token)

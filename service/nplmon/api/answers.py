@@ -10,6 +10,7 @@ from starlette.responses import Response
 from nplmon.api.course_columns import Course
 from nplmon.api.system_messages import System
 from nplmon.api.tiles import Tile
+from nplmon.broker.access_messages import Scope
 from nplmon.broker.alarm_messages import JournalEntry, TestAlarm
 from nplmon.broker.findings import AnomalousEvent, FeatureRatio, PairMap
 from nplmon.broker.messages import (
@@ -185,6 +186,35 @@ class RatioValues(msgspec.Struct, frozen=True):
     ratio: list[float]
 
 
+class TokenInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be shown of a token."""
+
+    id: str
+    name: str
+    scopes: tuple[Scope, ...]
+    monitor: str | None
+    created_at: float
+    created_by: str
+    """Empty where it was made at the store."""
+    expires_at: float | None
+    used_at: float | None
+    """To about a minute; null where it was never used."""
+
+
+class TokenList(msgspec.Struct, frozen=True):
+    """All tokens."""
+
+    tokens: list[TokenInfo]
+
+
+class NewToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that was just made."""
+
+    token: str
+    """What its holder sends; it is shown this once."""
+    info: TokenInfo
+
+
 class Health(msgspec.Struct, frozen=True):
     """The process lives."""
 
@@ -228,6 +258,9 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     RatioValues,
     System,
     Runbook,
+    TokenInfo,
+    TokenList,
+    NewToken,
     Health,
     Readiness,
 )

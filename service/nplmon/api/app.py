@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from fastapi import Depends
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
+from nplmon.access import Gate
 from nplmon.api import (
     alarms,
     calibrations,
@@ -27,11 +29,13 @@ from nplmon.api import (
     runs,
     statistics,
     system,
+    tokens,
     updates,
     where,
 )
 from nplmon.api.board import Board
 from nplmon.api.context import Context
+from nplmon.api.entry import enter
 from nplmon.api.metrics import Durations, Metrics
 from nplmon.api.ratios import Ratios
 from nplmon.api.updates import Updates
@@ -65,8 +69,11 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
         await broker.close()
 
     metrics = Metrics(CollectorRegistry() if registry is None else registry)
-    context = Context(broker, settings, metrics, Updates(broker), Ratios(broker), Board(broker))
+    context = Context(
+        broker, settings, metrics, Updates(broker), Ratios(broker), Board(broker), Gate(broker, settings)
+    )
     app: FastAPI = FastAPIOffline(
+        dependencies=[Depends(enter)],
         title="nplmon",
         version=version("nplmon"),
         description="A live goodness-of-fit monitor for event streams.",
@@ -96,6 +103,7 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
         runbooks,
         system,
         health,
+        tokens,
         page,
     ):
         app.include_router(part.router)

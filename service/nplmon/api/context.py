@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 from fastapi import Depends, Request
 
 if TYPE_CHECKING:
+    from nplmon.access import Gate
     from nplmon.api.board import Board
     from nplmon.api.metrics import Metrics
     from nplmon.api.ratios import Ratios
@@ -26,6 +27,7 @@ class Context:
     updates: Updates
     ratios: Ratios
     board: Board
+    gate: Gate
 
     def close(self) -> None:
         """End all event streams, so that the server can stop."""

@@ -22,6 +22,7 @@ ReferencePath = Annotated[str, Path(alias="name", pattern=NAME_PATTERN, descript
 MonitorPath = Annotated[str, Path(alias="monitor", pattern=NAME_PATTERN, description="Name of the monitor.")]
 RunPath = Annotated[str, Path(alias="run", pattern=NAME_PATTERN, description="Name of the run.")]
 ChunkPath = Annotated[str, Path(alias="chunk", pattern=NAME_PATTERN, description="Id of the chunk.")]
+TokenPath = Annotated[str, Path(alias="token", pattern=r"^[0-9a-f]{16}$", description="Id of the token.")]
 RunQuery = Annotated[
     str | None,
     Query(alias="run", pattern=NAME_PATTERN, description="The run; without it, the one opened last."),

@@ -16,6 +16,8 @@ from nplmon.api.calibration_request import CalibrationRequest
 from nplmon.api.json_events import ChunkBody, PointsBody, ReferenceBody
 from nplmon.api.monitor_settings import MonitorChange, MonitorRequest
 from nplmon.api.problems import ProblemBody
+from nplmon.api.scopes import rule_of
+from nplmon.api.token_request import TokenRequest
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -34,6 +36,7 @@ REQUESTS: tuple[type[BaseModel], ...] = (
     CalibrationRequest,
     AcknowledgeRequest,
     TestRequest,
+    TokenRequest,
 )
 
 
@@ -72,7 +75,20 @@ def describe(app: FastAPI) -> None:
             )
             components.update(models["$defs"])
             schema.setdefault("components", {}).setdefault("schemas", {}).update(components)
+            ask_for_tokens(schema)
             app.openapi_schema = schema
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def ask_for_tokens(schema: dict[str, Any]) -> None:
+    """Say in a description which scope each route asks for."""
+    schema["components"]["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "description": "Where the service asks for tokens."}
+    }
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            rule = rule_of(method.upper(), path)
+            if rule != "open":
+                operation["security"] = [{"token": [] if rule == "known" else [rule]}]

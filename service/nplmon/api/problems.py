@@ -4,8 +4,10 @@
 
     Problem                     anything the interface refuses, by slug
     ├── 400                     body-truncated, body-unreadable
+    ├── 401                     unauthorized
+    ├── 403                     forbidden
     ├── 404                     unknown-reference, unknown-monitor, unknown-run, unknown-chunk, unknown-path,
-    │                           no-statistic, no-calibration
+    │                           unknown-token, no-statistic, no-calibration
     ├── 405                     method-not-allowed
     ├── 409                     chunk-conflict, run-closed, monitor-exists, monitor-outdated, runs-open,
     │                           reference-in-use, no-alarm, alarm-changed
@@ -14,7 +16,7 @@
     ├── 422                     features, shape, dtype, not-finite, no-events, exposure, name,
     │                           reference-constant, reference-too-small, weights, pool, calibration,
     │                           settings
-    ├── 429                     backlog-full
+    ├── 429                     backlog-full, rate-limited
     └── 503                     store-unreachable
 """
 
@@ -32,11 +34,14 @@ if TYPE_CHECKING:
 Slug = Literal[
     "body-truncated",
     "body-unreadable",
+    "unauthorized",
+    "forbidden",
     "unknown-reference",
     "unknown-monitor",
     "unknown-run",
     "unknown-chunk",
     "unknown-path",
+    "unknown-token",
     "no-statistic",
     "no-calibration",
     "method-not-allowed",
@@ -65,17 +70,21 @@ Slug = Literal[
     "calibration",
     "settings",
     "backlog-full",
+    "rate-limited",
     "store-unreachable",
 ]
 
 KINDS: dict[Slug, tuple[int, str]] = {
     "body-truncated": (400, "The body ends too early"),
     "body-unreadable": (400, "The body cannot be read"),
+    "unauthorized": (401, "Nobody whom we know"),
+    "forbidden": (403, "Not allowed"),
     "unknown-reference": (404, "No such reference"),
     "unknown-monitor": (404, "No such monitor"),
     "unknown-run": (404, "No such run"),
     "unknown-chunk": (404, "No such chunk"),
     "unknown-path": (404, "No such path"),
+    "unknown-token": (404, "No such token"),
     "no-statistic": (404, "No statistic yet"),
     "no-calibration": (404, "No calibration by toys"),
     "method-not-allowed": (405, "Method not allowed"),
@@ -104,6 +113,7 @@ KINDS: dict[Slug, tuple[int, str]] = {
     "calibration": (422, "The calibration cannot be made"),
     "settings": (422, "Wrong settings"),
     "backlog-full": (429, "The backlog is full"),
+    "rate-limited": (429, "Too many requests"),
     "store-unreachable": (503, "The store cannot be reached"),
 }
 """Slug -> status and title."""

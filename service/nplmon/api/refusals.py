@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -9,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from nplmon.access import AccessError, RateLimited, Unauthorized
 from nplmon.api import names
 from nplmon.api.problems import Problem, ProblemBody, Slug, problem_response
 from nplmon.broker import (
@@ -40,6 +42,7 @@ log = structlog.get_logger()
 def install(app: FastAPI) -> None:
     """Make `app` answer every error with problem details."""
     app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(AccessError, _on_access_error)
     app.add_exception_handler(BrokerError, _on_broker_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -101,6 +104,22 @@ def broker_problem(error: BrokerError) -> Problem:
     return Problem("store-unreachable", detail, field="store", remedy=remedy)
 
 
+def access_problem(error: AccessError) -> Problem:
+    """Give the problem for a refusal of access; what was sent as a secret is not in it."""
+    slug: Slug = "forbidden"
+    headers = {}
+    if isinstance(error, Unauthorized):
+        slug = "unauthorized"
+        told = f', error="{error.error}"' if error.error else ""
+        headers["WWW-Authenticate"] = f'Bearer realm="nplmon"{told}'
+    elif isinstance(error, RateLimited):
+        slug = "rate-limited"
+        headers["Retry-After"] = str(math.ceil(error.seconds))
+    return Problem(
+        slug, str(error), field=error.field, value=error.value, remedy=error.remedy, headers=headers
+    )
+
+
 def request_problem(error: dict[str, Any]) -> Problem:
     """Give the problem for FastAPI's complaint about a path, query or header value."""
     place, field = str(error["loc"][0]), str(error["loc"][-1])
@@ -128,6 +147,10 @@ def _on_problem(request: Request, error: Exception) -> Response:
 
 def _on_broker_error(request: Request, error: Exception) -> Response:
     return _on_problem(request, broker_problem(cast("BrokerError", error)))
+
+
+def _on_access_error(request: Request, error: Exception) -> Response:
+    return _on_problem(request, access_problem(cast("AccessError", error)))
 
 
 def _on_invalid_request(request: Request, error: Exception) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nplmon.broker.admission import Admission
 from nplmon.broker.alarms import Alarms
+from nplmon.broker.audit import Audit
 from nplmon.broker.calibrations import Calibrations
 from nplmon.broker.connection import Connection, connect
 from nplmon.broker.dead_letters import DeadLetters
@@ -14,9 +15,11 @@ from nplmon.broker.monitors import Monitors
 from nplmon.broker.pools import Pools
 from nplmon.broker.references import References
 from nplmon.broker.runs import Runs
+from nplmon.broker.sessions import Sessions
 from nplmon.broker.staleness import Staleness
 from nplmon.broker.statistics import Statistics
 from nplmon.broker.store import Store
+from nplmon.broker.tokens import Tokens
 from nplmon.broker.toy_batches import ToyBatches
 from nplmon.broker.workers import Workers
 
@@ -42,6 +45,9 @@ class Broker:
         self.toys = ToyBatches(connection)
         self.workers = Workers(connection)
         self.store = Store(connection)
+        self.tokens = Tokens(connection)
+        self.sessions = Sessions(connection)
+        self.audit = Audit(connection)
 
     @classmethod
     def connect(cls, url: str) -> Broker:

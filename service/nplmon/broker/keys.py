@@ -15,6 +15,12 @@ REFERENCES = Key("nplmon:references")
 MONITORS = Key("nplmon:monitors")
 WORKERS = Key("nplmon:worker:*")
 """Pattern of all signs of life."""
+TOKENS = Key("nplmon:tokens")
+"""Hash: id -> `Token`."""
+TOKENS_USED = Key("nplmon:tokens:used")
+"""Hash: id of a token -> when it was used last."""
+AUDIT = Key("nplmon:audit")
+"""Stream: `AuditEntry`."""
 
 GROUP = "trainers"
 """Consumer group of each work stream."""
@@ -25,6 +31,11 @@ NOBODY = "nobody"
 def worker(name: str) -> Key:
     """Name the sign of life of one process."""
     return Key(f"nplmon:worker:{name}")
+
+
+def session(digest: str) -> Key:
+    """Name the session of a browser, by the digest of what it holds."""
+    return Key(f"nplmon:session:{digest}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from nplmon.cli import (
     run,
     simulate,
     status,
+    token,
     up,
     watch,
     where,
@@ -70,6 +71,7 @@ for part in (
     watch,
     where,
     dead,
+    token,
     analyse,
     closure,
 ):

@@ -25,5 +25,10 @@ def connect(url: str | None, *, deadline: float = 15.0, unreachable: float | Non
     """
     from nplmon.client import Client, Retries
 
-    address = settings_with(url=url).url
-    return Client(address, retries=Retries(deadline=deadline, attempt=deadline, unreachable=unreachable))
+    settings = settings_with(url=url)
+    return Client(
+        settings.url,
+        token=None if settings.token is None else settings.token.get_secret_value(),
+        plain_http=settings.plain_http,
+        retries=Retries(deadline=deadline, attempt=deadline, unreachable=unreachable),
+    )

@@ -22,17 +22,6 @@ def authority(host: str, port: int) -> str:
     return f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach a server that listens on `host`.
-
-    Examples
-    --------
-    >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
-    (True, False)
-    """
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
 def claim_port(
     host: str, port: int, *, patience: float, stopped: Callable[[], bool], announce: Callable[[str], None]
 ) -> int | None:

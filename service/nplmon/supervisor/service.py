@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from nplmon.settings import Settings
+from nplmon.settings import Settings, is_loopback
 from nplmon.supervisor.addresses import Addresses, forget
 from nplmon.supervisor.lock import DataDirectoryLock
 from nplmon.supervisor.logfile import LogFile
-from nplmon.supervisor.port import authority, claim_port, is_loopback
+from nplmon.supervisor.port import authority, claim_port
 from nplmon.supervisor.process import RoleProcess
 from nplmon.supervisor.store import Store, masked
 
@@ -262,11 +262,14 @@ async def _end(tasks: list[asyncio.Task[Any]]) -> None:
 def _environment(settings: Settings) -> dict[str, str]:
     """Give the children's environment, with every setting said in full."""
     environment = {
-        f"NPLMON_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_none=True).items()
+        f"NPLMON_{name.upper()}": str(value)
+        for name, value in settings.model_dump(exclude_none=True, exclude={"token"}).items()
     }
     # numpy's linear algebra reads its number of threads before any of our code runs.
     blas = {
         "OMP_NUM_THREADS": str(max(1, settings.threads)),
         "OPENBLAS_NUM_THREADS": str(max(1, settings.threads)),
     }
-    return blas | os.environ | environment | {"PYTHONUNBUFFERED": "1"}
+    # A token is for clients; what a role does not need, it cannot lose.
+    ours = {name: value for name, value in os.environ.items() if name != "NPLMON_TOKEN"}
+    return blas | ours | environment | {"PYTHONUNBUFFERED": "1"}
