@@ -35,6 +35,7 @@ async def test_run_with_its_snapshot_and_the_lines_asked_for(broker: Broker, mon
     rest = await look(broker, run="7", epoch=1, since=2)
     assert (rest.first, len(rest.lines)) == (2, 3)
     assert (await look(broker, run="7", epoch=1, since=5)).lines == ()
+    assert (await look(broker, count=0)).lines == ()
 
 
 async def test_another_run_or_epoch_is_read_from_its_beginning(broker: Broker, monitor: Monitor) -> None:

@@ -36,8 +36,10 @@ if not latest then return {'no run', about} end
 if latest ~= name then return {'other', about, latest} end
 local first = tonumber(since)
 if redis.call('HGET', run, 'epoch') ~= epoch then first = 0 end
+-- To LRANGE an end of -1 is the end of the list.
+local lines = tonumber(count) > 0 and redis.call('LRANGE', history, first, first + count - 1) or {}
 return {'run', about, redis.call('HGETALL', run), redis.call('GET', snapshot), redis.call('LLEN', history), first,
-  redis.call('LRANGE', history, first, first + count - 1)}
+  lines}
 """)
 def glance(
     *,
