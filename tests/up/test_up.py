@@ -172,13 +172,6 @@ def test_warnings_of_children_are_repeated_and_the_rest_is_in_their_files(
     assert "all is well" in (data_dir / "logs" / "trainer-1.log").read_text(encoding="utf-8")
 
 
-def test_listening_beyond_loopback_is_warned_about(start: Start) -> None:
-    up = start("--port", "0", "--host", "0.0.0.0")  # noqa: S104  # the warning about it is what is tested
-    up.wait_ready()
-    assert up.said.count("no access control yet") == 1
-    assert up.addresses["api"].startswith("http://127.0.0.1:")
-
-
 def test_a_given_store_is_used_and_left_alone(start: Start, data_dir: Path, tmp_path: Path) -> None:
     given = EmbeddedStore(tmp_path / "elsewhere")
     given.start()

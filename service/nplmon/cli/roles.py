@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from nplmon.settings import Settings
 
 RedisUrl = Annotated[str | None, typer.Option("--redis-url", help="Store to use. Default: NPLMON_REDIS_URL.")]
+Insecure = Annotated[
+    bool,
+    typer.Option("--insecure", help="Ask for no tokens, whoever reaches the address. As NPLMON_ACCESS=open."),
+]
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on. Default: NPLMON_HOST.")]
 MetricsPort = Annotated[
     int | None,
@@ -75,6 +79,25 @@ def _serve(role: str, settings: Settings) -> None:
     importlib.import_module(f"nplmon.{role}").serve(settings)
 
 
+def _no_tokens(url: str) -> bool:
+    """Whether the store surely has no token; one that does not answer yet may have some."""
+    import asyncio
+
+    from nplmon.broker import Broker, BrokerError
+
+    async def count() -> int | None:
+        broker = Broker.connect(url)
+        try:
+            await broker.ping()
+            return await broker.tokens.count()
+        except BrokerError:
+            return None
+        finally:
+            await broker.close()
+
+    return asyncio.run(count()) == 0
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
 
@@ -88,10 +111,19 @@ def register(app: typer.Typer) -> None:
         port: Annotated[
             int | None, typer.Option("--port", help="Port; 0 takes a free one. Default: NPLMON_PORT.")
         ] = None,
+        insecure: Insecure = False,
     ) -> None:
         """Run the HTTP interface until SIGTERM or Ctrl-C."""
         require("service", "fastapi", "uvicorn", "redis")
-        _serve("api", settings_with(redis_url=redis_url, host=host, port=port))
+        settings = settings_with(
+            redis_url=redis_url, host=host, port=port, access="open" if insecure else None
+        )
+        if settings.needs_tokens and settings.redis_url is not None and _no_tokens(settings.redis_url):
+            refuse(
+                f"others can reach {settings.host}, and there is no token yet: make one with `nplmon token create NAME "
+                "--scope admin --redis-url URL`, or give --insecure where nobody else can reach it"
+            )
+        _serve("api", settings)
 
     @app.command(
         epilog="Example: NPLMON_REDIS_URL=redis://store:6379 nplmon trainer --device cuda:0",

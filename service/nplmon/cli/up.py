@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nplmon.cli.roles import Host, RedisUrl, refuse, require, settings_with
+from nplmon.cli.roles import Host, Insecure, RedisUrl, refuse, require, settings_with
 
 if TYPE_CHECKING:
     from nplmon.supervisor.addresses import Addresses
@@ -43,12 +43,13 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N. Default: NPLMON_DEVICE.")
         ] = None,
         redis_url: RedisUrl = None,
+        insecure: Insecure = False,
     ) -> None:
         """Run store, API, trainers and aggregator on this machine until Ctrl-C.
 
         Without a store of your own an embedded one is started in the data directory. A later `nplmon up` on
         the same directory goes on where this one stopped. Ctrl-C finishes the chunks in work; a second one
-        does not wait for them.
+        does not wait for them. Where others can reach the address, requests need tokens, and there must be one.
         """
         require("all", "torch", "fastapi", "uvicorn", "redis")
         settings = settings_with(
@@ -58,6 +59,7 @@ def register(app: typer.Typer) -> None:
             port=port,
             metrics_port=metrics_port,
             device=device,
+            access="open" if insecure else None,
         )
         import asyncio
 
@@ -80,5 +82,12 @@ def _print_addresses(addresses: Addresses, seconds: float) -> None:
         f"  metrics  {metrics}\n"
         f"  store    {addresses.store}\n"
         f"  logs     {addresses.logs}\n"
+        f"  access   {_access(addresses.access)}\n"
         "Ctrl-C stops everything and keeps all data."
     )
+
+
+def _access(access: str) -> str:
+    if access == "open":
+        return "open to everyone who reaches the API; no tokens are asked for"
+    return "by tokens; make one with `nplmon token create`"

@@ -30,6 +30,8 @@ class Addresses:
         Address of the store, credentials masked.
     logs:
         Folder of the log files.
+    access:
+        "open" or "tokens": whether requests need one.
     """
 
     pid: int
@@ -38,6 +40,7 @@ class Addresses:
     metrics: dict[str, str]
     store: str
     logs: str
+    access: str = "open"
 
     def targets(self) -> list[dict[str, Any]]:
         """Give the processes as targets of Prometheus.

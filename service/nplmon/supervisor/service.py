@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from nplmon.broker import Broker
 from nplmon.settings import Settings, is_loopback
 from nplmon.supervisor.addresses import Addresses, forget
+from nplmon.supervisor.errors import SupervisorError
 from nplmon.supervisor.lock import DataDirectoryLock
 from nplmon.supervisor.logfile import LogFile
 from nplmon.supervisor.port import authority, claim_port
@@ -87,18 +89,41 @@ class Service:
             port = await self._claim_port(15.0 if lock.predecessor_killed else 5.0)
             if port is None:
                 return
-            if not is_loopback(self._settings.host):
+            if not self._settings.needs_tokens and not is_loopback(self._settings.host):
                 self._speak.warning(
-                    "no access control yet: whoever reaches this address can read and change everything",
+                    "no tokens are asked for: whoever reaches this address can read and change everything",
                     host=self._settings.host,
                 )
             await self._store.start()
             try:
+                await self._check_access()
                 await self._run_roles(port, began)
             finally:
                 await self._store.stop()
         finally:
             lock.release()
+
+    async def _check_access(self) -> None:
+        """Refuse to open a port to others that nobody could use; or that everybody could, without having said so.
+
+        Raises
+        ------
+        SupervisorError
+            If tokens are needed and there is none.
+        """
+        if not self._settings.needs_tokens:
+            return
+        broker = Broker.connect(self._store.url)
+        try:
+            if await broker.tokens.count():
+                return
+        finally:
+            await broker.close()
+        place = f"--data-dir {self._data_dir}" if self._store.embedded else "--redis-url URL"
+        raise SupervisorError(
+            f"others can reach {self._settings.host}, and there is no token yet: make one with `nplmon token "
+            f"create NAME --scope admin {place}`, or give --insecure where nobody else can reach it"
+        )
 
     async def _claim_port(self, patience: float) -> int | None:
         return await asyncio.to_thread(
@@ -119,6 +144,7 @@ class Service:
             metrics={"api": f"{api}/metrics"},
             store=masked(self._store.url),
             logs=str(self._data_dir / "logs"),
+            access="tokens" if self._settings.needs_tokens else "open",
         )
         read_end, write_end = os.pipe()  # the lifeline: see nplmon.supervisor.child
         try:
