@@ -32,6 +32,9 @@ RULES: Mapping[str, Scope | Rule] = {
     "GET /monitors/{monitor}/where": "open",
     "GET /page/plotly.min.js": "open",
     "GET /page/{name:path}": "open",
+    # What comes with nplmon for each alert.
+    "GET /runbooks/style.css": "open",
+    "GET /runbooks/{alert}": "open",
     # References and pools.
     "GET /v1/references": "read",
     "GET /v1/references/{name}": "read",
@@ -57,6 +60,7 @@ RULES: Mapping[str, Scope | Rule] = {
     f"POST {_M}/test-alarm": "operate",
     f"DELETE {_M}/test-alarm": "operate",
     f"GET {_M}/journal": "read",
+    f"GET {_M}/runbook": "read",
     # Chunks.
     f"POST {PUSH_ROUTE}": "push",
     f"GET {_M}/chunks/{{chunk}}": "read",
