@@ -51,7 +51,10 @@ class Settings(BaseSettings):
     )
     redis_url: str | None = Field(
         default=None,
-        description="Redis or Valkey: redis://, rediss:// or unix://; credentials are masked in logs.",
+        description=(
+            "Redis or Valkey: redis://, rediss:// or unix://; a cluster: redis+cluster:// or rediss+cluster://. "
+            "Credentials are masked in logs."
+        ),
     )
     data_dir: Path = Field(
         default=Path("nplmon-data"),

@@ -56,7 +56,7 @@ class Broker:
         Raises
         ------
         ValueError
-            If the address is not `redis://`, `rediss://` or `unix://`.
+            If the address is not `redis://`, `rediss://`, `unix://`, `redis+cluster://` or `rediss+cluster://`.
         """
         return cls(connect(url))
 

@@ -2,7 +2,7 @@
 """What can go wrong at the broker.
 
 BrokerError
-├── StoreUnreachable      no answer: connection refused, timeout, still loading, read-only replica
+├── StoreUnreachable      no answer: connection refused, timeout, loading, read-only replica, one node of a cluster
 ├── StoreFull             the store refuses writes: memory or disk is full
 ├── UnknownReference
 ├── PoolFull              the pool of a reference may not have so many events
@@ -171,10 +171,11 @@ _UNREACHABLE = (
     redis_errors.TimeoutError,
     redis_errors.ReadOnlyError,
     redis_errors.ClusterDownError,
+    redis_errors.SlotNotCoveredError,
 )
 
 
-def translated(error: redis_errors.RedisError) -> Exception:
+def translated(error: redis_errors.RedisError | redis_errors.RedisClusterException) -> Exception:
     """Give our error for one of redis-py; errors that only a fault in this room can cause stay as they are.
 
     Examples
@@ -184,9 +185,15 @@ def translated(error: redis_errors.RedisError) -> Exception:
     >>> translated(redis_errors.OutOfMemoryError("used memory > 'maxmemory'"))
     StoreFull("the store refuses writes: used memory > 'maxmemory'")
     """
-    if isinstance(error, _UNREACHABLE):
+    # The client of a cluster says so when it finds no node; all else that it says is a fault in this room.
+    if isinstance(error, _UNREACHABLE) or "cannot be connected" in str(error):
         return StoreUnreachable(f"the store gives no answer: {error}")
     # MISCONF: the append-only file cannot be written, mostly because the disk is full.
     if isinstance(error, redis_errors.OutOfMemoryError) or str(error).startswith(("OOM", "MISCONF")):
         return StoreFull(f"the store refuses writes: {error}")
+    if isinstance(error, (redis_errors.MovedError, redis_errors.ClusterCrossSlotError)):
+        return StoreUnreachable(
+            "the store is one node of a cluster of several: set NPLMON_REDIS_URL to redis+cluster://HOST:PORT of any "
+            "node (rediss+cluster:// with TLS)"
+        )
     return error

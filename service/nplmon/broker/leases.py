@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from redis.exceptions import ResponseError
 
 from nplmon.broker import work
-from nplmon.broker.connection import block_milliseconds, milliseconds
+from nplmon.broker.connection import block_milliseconds, looked_at, milliseconds
 from nplmon.broker.encoding import from_json, pack
 from nplmon.broker.keys import GROUP, MonitorKeys
 from nplmon.broker.lua import word
@@ -51,13 +51,9 @@ class Leases:
         if not monitors:
             await asyncio.sleep(block_seconds)
             return []
-        # COUNT holds for each stream, so streams are asked one by one, each time beginning with another.
-        self._turn += 1
-        turn = self._turn % len(monitors)
-        leases: list[Lease] = []
-        for monitor in (*monitors[turn:], *monitors[:turn]):
-            if len(leases) < count:
-                leases += await self._read(consumer, [monitor], count - len(leases), None)
+        leases = await self._look(consumer, monitors, count)
+        if not leases and self._connection.one_slot and len(monitors) > 1:
+            return await looked_at(lambda: self._look(consumer, monitors, count), block_seconds)
         if leases:
             return leases
         leases = await self._read(consumer, monitors, 1, block_seconds)
@@ -193,6 +189,17 @@ class Leases:
         """Remove a consumer that ends for good; one that still holds entries stays, for the take-over."""
         for monitor in monitors:
             await work.leave(self._connection, work=MonitorKeys(monitor).work, consumer=consumer)
+
+    async def _look(self, consumer: str, monitors: Sequence[str], count: int) -> list[Lease]:
+        """Lease what waits, and do not wait for more."""
+        # COUNT holds for each stream, so streams are asked one by one, each time beginning with another.
+        self._turn += 1
+        turn = self._turn % len(monitors)
+        leases: list[Lease] = []
+        for monitor in (*monitors[turn:], *monitors[:turn]):
+            if len(leases) < count:
+                leases += await self._read(consumer, [monitor], count - len(leases), None)
+        return leases
 
     async def _read(
         self, consumer: str, monitors: Sequence[str], count: int, block_seconds: float | None

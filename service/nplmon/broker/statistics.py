@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from redis.exceptions import RedisError
 
-from nplmon.broker.connection import block_milliseconds, milliseconds
+from nplmon.broker.connection import block_milliseconds, looked_at, milliseconds
 from nplmon.broker.encoding import from_json, to_json, unpack
 from nplmon.broker.errors import translated
 from nplmon.broker.journal import NOTE, encoded
@@ -314,10 +314,19 @@ class Statistics:
         if not cursors:
             await asyncio.sleep(block_seconds)
             return []
-        names = {MonitorKeys(monitor).done.encode(): monitor for monitor in cursors}
-        reply = await self._connection.ask(
-            "XREAD", "BLOCK", block_milliseconds(block_seconds), "STREAMS", *names, *cursors.values()
-        )
+        if self._connection.one_slot and len(cursors) > 1:
+            return await looked_at(lambda: self._news(cursors), block_seconds)
+        return await self._read(cursors, cursors, "BLOCK", block_milliseconds(block_seconds))
+
+    async def _news(self, cursors: dict[str, str]) -> list[str]:
+        return [
+            monitor for one in list(cursors) for monitor in await self._read(cursors, [one], "COUNT", 1000)
+        ]
+
+    async def _read(self, cursors: dict[str, str], monitors: Iterable[str], *how: str | int) -> list[str]:
+        names = {MonitorKeys(monitor).done.encode(): monitor for monitor in monitors}
+        places = [cursors[monitor] for monitor in names.values()]
+        reply = await self._connection.ask("XREAD", *how, "STREAMS", *names, *places)
         news = []
         for key, entries in reply or []:
             monitor = names[key]

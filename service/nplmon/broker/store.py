@@ -16,7 +16,7 @@ class StoreInfo:
     kind: Literal["redis", "valkey"]
     version: str
     memory_bytes: int
-    """Used now."""
+    """Used now, of all nodes of a cluster."""
     memory_limit_bytes: int | None
     """None where there is no limit but the machine's."""
     append_only: bool
@@ -31,12 +31,13 @@ class Store:
 
     async def info(self) -> StoreInfo:
         """Give what the store says of itself."""
-        said = await self._connection.ask("INFO")
+        nodes = await self._connection.ask_nodes("INFO")
+        said = nodes[0]
         valkey = said.get("valkey_version")
         return StoreInfo(
             kind="redis" if valkey is None else "valkey",
             version=str(said["redis_version"] if valkey is None else valkey),
-            memory_bytes=int(said["used_memory"]),
-            memory_limit_bytes=int(said.get("maxmemory", 0)) or None,
-            append_only=bool(said.get("aof_enabled", 0)),
+            memory_bytes=sum(int(node["used_memory"]) for node in nodes),
+            memory_limit_bytes=sum(int(node.get("maxmemory", 0)) for node in nodes) or None,
+            append_only=all(node.get("aof_enabled", 0) for node in nodes),
         )

@@ -28,16 +28,11 @@ class Workers:
     async def all(self) -> list[Worker]:
         """Give all that live, in order of names."""
         found: dict[str, Worker] = {}
-        cursor: int | None = None
-        while cursor != 0:
-            cursor, names = await self._connection.ask(
-                "SCAN", cursor or 0, "MATCH", keys.WORKERS, "COUNT", 1000
-            )
-            for name in names:
-                body = await self._connection.ask("GET", name)
-                if body is not None:
-                    worker = from_json(body, Worker)
-                    found[worker.name] = worker
+        for name in await self._connection.scan(keys.WORKERS):
+            body = await self._connection.ask("GET", name)
+            if body is not None:
+                worker = from_json(body, Worker)
+                found[worker.name] = worker
         return [found[name] for name in sorted(found)]
 
     async def gone(self, name: str) -> None:
