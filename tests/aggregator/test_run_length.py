@@ -19,6 +19,7 @@ from tests.aggregator.samples import (
     sample,
 )
 
+from nplmon.aggregator import statistic
 from nplmon.aggregator.evidence import Fresh
 from nplmon.aggregator.judge import Judge
 from nplmon.aggregator.ledger import Ledger
@@ -106,10 +107,8 @@ def test_a_ledger_raises_a_false_alarm_every_so_many_chunks() -> None:
 
 def test_halved_thresholds_alarm_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above fails when thresholds are halved: five streams, on average below three chunks."""
-    from nplmon.nplm.statistic import TestStatistic
-
-    real = TestStatistic.threshold
-    monkeypatch.setattr(TestStatistic, "threshold", lambda self, p: real(self, p) / 2)
+    real = statistic.reached
+    monkeypatch.setattr(statistic, "reached", lambda null, tails: [t / 2 for t in real(null, tails)])
     policy, rng = AlarmPolicy(expected_run_length=10, warning_run_length=2), np.random.default_rng(4)
     lengths = [a_stream(rng, a_ledger(a_monitor(alarm=policy))) for _ in range(5)]
     assert np.mean(lengths) < 3

@@ -11,7 +11,7 @@ from scipy import special
 from tests.nplm.test_tails import imhof
 
 from nplmon.nplm.null import ChiSquareSum, Mode, Nulls
-from nplmon.nplm.null_quantiles import MOST_NODES, quantiles
+from nplmon.nplm.null_quantiles import MOST_NODES, quantiles, reached
 from nplmon.nplm.preparation import prepare
 
 LEVELS = (0.00135, 0.025, 0.16, 0.5, 0.84, 0.975, 0.99865)
@@ -101,3 +101,18 @@ def test_any_weights_have_the_tail_that_was_asked_for(weights: list[float]):
 def test_what_is_deeper_is_refused(p: float):
     with pytest.raises(ValueError, match="quantiles are given between"):
         quantiles(NULLS["geometric"], [0.5, p])
+
+
+@pytest.mark.parametrize("name", [name for name in NULLS if name != "below zero"])
+def test_a_value_that_is_reached_has_the_probability_asked_for(name: str):
+    """Thresholds are such values: the p-value of a statistic that lies on one is that of the threshold to 1e-5."""
+    tails = [0.9, 0.1, 1e-2, 2e-3, 1e-3, 1.1e-4, 9e-5, 1e-7]
+    for p, t in zip(tails, reached(NULLS[name], tails), strict=True):
+        assert NULLS[name].log_tail(t) == pytest.approx(np.log(p), abs=1e-5), p
+    assert reached(NULLS[name], []) == []
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_nothing_is_reached_with_certainty(p: float):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        reached(NULLS["geometric"], [0.5, p])

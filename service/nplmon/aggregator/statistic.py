@@ -9,13 +9,12 @@ from nplmon.aggregator.widths import is_finite
 from nplmon.broker.judgement import NULL_LEVELS
 from nplmon.broker.messages import Statistic
 from nplmon.nplm.null import significance
-from nplmon.nplm.null_quantiles import quantiles
+from nplmon.nplm.null_quantiles import reached
 
 if TYPE_CHECKING:
     from nplmon.aggregator.judge import Ruling
     from nplmon.aggregator.widths import Joint
     from nplmon.nplm.aggregation import Kind
-    from nplmon.nplm.statistic import TestStatistic
 
 SMALLEST_LOG_P = -700.0
 """exp of less is 0 in float64; p is given no smaller, Z from the logarithm."""
@@ -75,9 +74,12 @@ def reported(
         return Statistic(
             kind=kind, value=found.value, state="uncalibrated", width=width, sequence=sequence, note=note
         )
-    threshold = warning = None
-    if not found.frozen:  # what is frozen is of the past: no alarm is due by it
-        threshold, warning = (found.threshold(math.exp(min(x, LARGEST_LIMIT))) for x in ruling.limits)
+    # What is frozen is of the past: no alarm is due by it.
+    limits = [] if found.frozen else [math.exp(min(x, LARGEST_LIMIT)) for x in ruling.limits]
+    # Of t_profiled's null there is a bound alone, and no band.
+    band = [] if kind == "t_profiled" else [1 - level for level in NULL_LEVELS]
+    values = [t + found.excess for t in reached(found.null, [*limits, *band])]
+    threshold, warning = values[:2] if limits else (None, None)
     calibrated = ruling.p(joint.smallest)
     log_p = calibrated.log_p
     note = "; ".join(filter(None, (note, ruling.note)))
@@ -93,16 +95,10 @@ def reported(
         z=significance(min(log_p, LARGEST_LOG_P)),
         null_mean=found.null.mean + found.excess,
         null_deviation=found.null.deviation,
-        # Of t_profiled's null there is a bound alone, and no band.
-        null_quantiles=() if kind == "t_profiled" else tuple(_band(found)),
+        null_quantiles=tuple(values[len(limits) :]),
         threshold=threshold,
         warning_threshold=warning,
         width=width,
         sequence=sequence,
         note=note,
     )
-
-
-def _band(found: TestStatistic) -> list[float]:
-    """Give the quantiles of the null at `NULL_LEVELS`, the excess included: of the closed form, toys or not."""
-    return [float(q) + found.excess for q in quantiles(found.null, NULL_LEVELS)]

@@ -82,6 +82,33 @@ def quantiles(null: ChiSquareSum, probabilities: Sequence[float]) -> NDArray[np.
     return np.array([null.quantile(1 - p) for p in wanted.tolist()])
 
 
+def reached(null: ChiSquareSum, tails: Sequence[float]) -> list[float]:
+    """Give the values that are reached with each of these probabilities: `quantiles`, the deep ones one by one.
+
+    Parameters
+    ----------
+    null:
+        The distribution.
+    tails:
+        P(T >= t), between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If a probability is not between 0 and 1.
+
+    Examples
+    --------
+    >>> from nplmon.nplm.null import ChiSquareSum
+    >>> [round(t, 3) for t in reached(ChiSquareSum(np.ones(10), np.ones(10)), [0.5, 0.01, 1e-7])]
+    [9.342, 23.209, 52.31]
+    """
+    near = [i for i, p in enumerate(tails) if DEEPEST <= 1 - p <= 1 - DEEPEST]
+    together = quantiles(null, [1 - tails[i] for i in near]).tolist() if near else []
+    values = dict(zip(near, together, strict=True))
+    return [values[i] if i in values else null.quantile(p) for i, p in enumerate(tails)]
+
+
 def _near(null: ChiSquareSum, p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the quantiles of a shifted gamma distribution with the same mean, variance and skewness (Pearson's III)."""
     skewness = 8 * float(null.degrees @ null.weights**3) / null.deviation**3
