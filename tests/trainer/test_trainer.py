@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 from tests.aggregator.samples import (
     EVENTS,
     a_monitor,
@@ -211,6 +212,25 @@ async def test_what_another_took_over_is_not_finished_here(
     await work.ended("lost")
     assert await results(broker) == []
     assert other.deliveries == 2
+
+
+async def test_an_end_that_is_not_answered_yet_is_no_lost_lease(
+    broker: Broker, monitor: Monitor, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The renewal runs between the end of a chunk in the store and its answer here."""
+    with structlog.testing.capture_logs() as lines:
+        work = start(lease_seconds=1)
+        finish = work.broker.leases.finish
+
+        async def slowly_answered(*arguments: Any) -> str:
+            answer = await finish(*arguments)
+            await asyncio.sleep(0.6)
+            return answer
+
+        monkeypatch.setattr(work.broker.leases, "finish", slowly_answered)
+        await admit(broker, 1)
+        await work.ended("finished")
+    assert "lease lost" not in [line["event"] for line in lines]
 
 
 @pytest.mark.parametrize("away", ["during the fit", "before the fit"])

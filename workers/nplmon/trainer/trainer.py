@@ -66,6 +66,8 @@ class Trainer:
         self._metrics = metrics
         self._held: dict[str, Lease] = {}
         self._lost: set[str] = set()
+        self._ending: set[str] = set()
+        """Entries whose end is being said: it may be there before the answer, which is no lost lease."""
         self._references: dict[str, tuple[KernelModel, ...]] = {}
         self._next_take_over = 0.0
         self._stop = asyncio.Event()
@@ -150,6 +152,7 @@ class Trainer:
         finally:
             self._held.pop(lease.entry, None)
             self._lost.discard(lease.entry)
+            self._ending.discard(lease.entry)
 
     async def _outcome(self, lease: Lease, line: structlog.typing.FilteringBoundLogger) -> str:
         limit = self._settings.deliveries_limit
@@ -180,6 +183,7 @@ class Trainer:
     async def _answered(self, lease: Lease, say: Callable[[], Awaitable[str]]) -> str:
         """Say how a chunk ended here, waiting for the store as long as the lease is ours and nobody stops us."""
         while lease.entry not in self._lost:
+            self._ending.add(lease.entry)
             try:
                 return await say()
             except (StoreUnreachable, StoreFull) as error:
@@ -187,6 +191,7 @@ class Trainer:
                 log.warning("a chunk waits for the store", chunk=lease.receipt.chunk, error=str(error))
                 if self._stop.is_set():
                     break  # the store may never come back; another trainer will fit the chunk again
+                self._ending.discard(lease.entry)  # until the next try a lease that goes to another is lost
                 await asyncio.sleep(STORE_RETRY_SECONDS)
         return "lost"
 
@@ -236,7 +241,7 @@ class Trainer:
                 log.exception("leases not renewed", error=str(error))
                 continue
             for lease in held:
-                if lease.entry in self._held and lease.entry not in owned:
+                if lease.entry in self._held.keys() - self._ending and lease.entry not in owned:
                     self._lost.add(lease.entry)
                     log.warning("lease lost", monitor=lease.receipt.monitor, chunk=lease.receipt.chunk)
 
