@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints.txt
 TESTS ?= tests
 
-.PHONY: demo test lint format dashboards bench bench-detection clean
+.PHONY: demo test lint format dashboards bench bench-detection chaos clean
 
 # pyproject and constraints are what an installation depends on; the stamps say that it is up to date with them.
 $(VENV)/run.stamp: pyproject.toml $(CONSTRAINTS)
@@ -38,6 +38,12 @@ format: $(VENV)/test.stamp
 # Render deploy/grafana/dashboards from the code beside it; a test finds a difference.
 dashboards: $(VENV)/test.stamp
 	$(BIN)/python -m deploy.grafana
+
+# Schedules of faults beyond those of make test: make chaos FIRST=21 LAST=220; a failure prints its seed.
+FIRST ?= 21
+LAST ?= 120
+chaos: $(VENV)/test.stamp
+	OMP_NUM_THREADS=1 CHAOS_FIRST=$(FIRST) CHAOS_LAST=$(LAST) $(BIN)/python -m pytest --numprocesses auto tests/chaos
 
 # BENCH holds options: make bench BENCH='--only fit toys'
 bench: $(VENV)/run.stamp
