@@ -32,7 +32,7 @@ export async function request(method, path, { body, signal, patience = PATIENCE 
       slug: "unreachable",
       title: late.aborted ? "No answer in time" : "The service cannot be reached",
       detail: late.aborted ? `${method} ${path}: no answer in ${patience / 1000} s.` : `${method} ${path} failed.`,
-      remedy: "Look whether `nplmon up` runs, and whether this machine reaches it. The page tries again by itself.",
+      remedy: "Look whether the service runs and whether this machine reaches it, then try again.",
     });
   }
   const type = answer.headers.get("Content-Type") ?? "";

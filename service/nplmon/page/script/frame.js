@@ -86,7 +86,7 @@ export class Frame {
     const since = this.live.heardAt;
     const last = since ? ` Nothing here is live: last heard ${moment(since, now)}.` : "";
     const why = this.live.storeless ? "The service cannot reach its store." : "Connection lost.";
-    const remedy = "Look whether `nplmon up` runs, and whether this machine reaches it. The page tries again by itself.";
+    const remedy = "Look whether the service runs and whether this machine reaches it. The page tries again by itself.";
     const tests = [...this.live.tiles.values()].filter((tile) => testOf(tile, now));
     const banners = [
       status === "lost" && ["lost", "", `${why}${last} ${remedy}`],

@@ -125,7 +125,7 @@ export class Journal {
       h("td", { class: "what" }, what),
       h("td", { class: "run" }, run ?? ""),
       h("td", { class: "chunk" }, place),
-      h("td", {}, who || "nplmon"),
+      h("td", { class: "who" }, who || "nplmon"),
       h("td", { class: "text" }, text),
     );
   }

@@ -41,7 +41,7 @@ export class Tile {
       { class: "tile", "data-monitor": data.monitor },
       h("p", { class: "head" }, this.badge, this.test, this.since),
       h("div", { class: "title" }, h("h2", {}, this.name), this.run),
-      h("div", { class: "numbers" }, h("p", {}, this.value, this.threshold), h("p", { class: "evidence" }, this.z, this.p)),
+      h("div", { class: "reading" }, h("p", {}, this.value, this.threshold), h("p", { class: "evidence" }, this.z, this.p)),
       this.gauge,
       this.sparkline.element,
       this.worst,
