@@ -31,6 +31,7 @@ def entry(sequence: int, **changes: Any) -> HistoryEntry:
         null_mean=4.0,
         null_deviation=1.0,
         null_quantiles=QUANTILES,
+        p_threshold=0.01,
         width=0.7,
     )
     own = Statistic(
@@ -92,6 +93,7 @@ async def test_all_columns(client: httpx.AsyncClient, run: None, broker: Broker)
         0.1,
         0.7,
     )
+    assert found["p_threshold"] == [0.01, None, 0.01]
     assert (found["null_mean"][0], found["null_deviation"][0]) == (4, 1)
     assert (found["quantile_levels"], found["quantiles"]) == (
         list(NULL_LEVELS),

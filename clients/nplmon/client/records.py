@@ -183,6 +183,7 @@ class Statistic:
     null_quantiles: tuple[float, ...] = ()
     threshold: float | None = None
     warning_threshold: float | None = None
+    p_threshold: float | None = None
     width: float | None = None
     sequence: int
     note: str = ""

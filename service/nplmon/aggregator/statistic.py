@@ -80,6 +80,7 @@ def reported(
     band = [] if kind == "t_profiled" else [1 - level for level in NULL_LEVELS]
     values = [t + found.excess for t in reached(found.null, [*limits, *band])]
     threshold, warning = values[:2] if limits else (None, None)
+    p_threshold = None if found.frozen else math.exp(ruling.p(ruling.limits.alarm).log_p)
     calibrated = ruling.p(joint.smallest)
     log_p = calibrated.log_p
     note = "; ".join(filter(None, (note, ruling.note)))
@@ -98,6 +99,7 @@ def reported(
         null_quantiles=tuple(values[len(limits) :]),
         threshold=threshold,
         warning_threshold=warning,
+        p_threshold=p_threshold,
         width=width,
         sequence=sequence,
         note=note,

@@ -42,6 +42,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     threshold: tuple[float | None, ...]
     warning: tuple[float | None, ...]
     """The threshold of warnings."""
+    p_threshold: tuple[float | None, ...]
+    """The p at which an alarm is due."""
     null_mean: tuple[float | None, ...]
     null_deviation: tuple[float | None, ...]
     quantile_levels: tuple[float, ...] = NULL_LEVELS
@@ -129,6 +131,7 @@ def _row(line: Line) -> tuple[object, ...]:
         wanted.z,
         wanted.threshold,
         wanted.warning_threshold,
+        wanted.p_threshold,
         wanted.null_mean,
         wanted.null_deviation,
         _quantiles(wanted),

@@ -35,6 +35,7 @@ class LineStatistic(msgspec.Struct, frozen=True, kw_only=True):
     null_quantiles: tuple[float, ...] = ()
     threshold: float | None = None
     warning_threshold: float | None = None
+    p_threshold: float | None = None
     width: float | None = None
 
 

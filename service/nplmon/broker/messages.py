@@ -259,6 +259,9 @@ class Statistic(Message, frozen=True, kw_only=True):
     """The value at which an alarm is due at this number of chunks, whether this kind decides or not; None without a run
     length."""
     warning_threshold: float | None = None
+    p_threshold: float | None = None
+    """The p at which an alarm is due at this number of chunks, joint over the widths as p is; None without a
+    threshold, and for what is not judged by p."""
     width: float | None = None
     """Kernel width of the value, in reference standard deviations; None where it belongs to none."""
     sequence: int

@@ -4,7 +4,7 @@ import { test } from "node:test";
 const folder = JSON.parse(process.env.PAGE);
 const { csv } = await import(`${folder}/csv.js`);
 const { logTicks, power } = await import(`${folder}/ticks.js`);
-const { log10Tail, sigmaLines } = await import(`${folder}/sigmas.js`);
+const { log10Tail, sigmaLines, significanceOf } = await import(`${folder}/sigmas.js`);
 const { sortedRows } = await import(`${folder}/data-table.js`);
 const { numeric, wallClock } = await import(`${folder}/plot-ranges.js`);
 const { Pace } = await import(`${folder}/pace.js`);
@@ -35,6 +35,7 @@ test("the tail is that of a Gaussian, however far", () => {
     [30, -197.309209260661],
   ];
   for (const [z, wanted] of known) assert.ok(Math.abs(log10Tail(z) - wanted) < 1e-9 * Math.abs(wanted), `${z}`);
+  for (const z of [-1.5, 0, 2.5, 12]) assert.ok(Math.abs(significanceOf(z < 0 ? 1 - 10 ** log10Tail(-z) : 10 ** log10Tail(z)) - z) < 1e-9);
   assert.deepEqual(sigmaLines(2), [1, 2, 3]);
   assert.deepEqual(sigmaLines(18), [5, 10, 15]);
 });

@@ -5,8 +5,8 @@ import { moments, nullColumns, region, split } from "./course-columns.js";
 import { kindName, KINDS } from "./kinds.js";
 import { axis, faint, frame, logAxis } from "./palette.js";
 import { laneTraces, shapes } from "./course-shapes.js";
-import { hoverTexts } from "./course-words.js";
-import { log10Tail, sigmaLines } from "./sigmas.js";
+import { hoverLabels } from "./course-words.js";
+import { log10Tail, sigmaLines, significanceOf } from "./sigmas.js";
 
 const MANY = 200;
 const SMALLEST = 1e-300;
@@ -20,10 +20,11 @@ export function courseFigure(course, options, colours, { width, ranges, picture 
   const axes = new Axes(course, options);
   const second = course.p.some((p) => p !== null);
   const rows = second ? { y: [0.5, 0.95], y2: [0.265, 0.445], y3: [0, 0.21] } : { y: [0.33, 0.95], y3: [0, 0.27] };
+  const labels = hoverLabels(course);
   const data = [
     ...nullTraces(course, axes, colours),
-    ...statisticTraces(course, axes, options, colours),
-    ...(second ? secondTraces(course, axes, options, colours) : []),
+    ...statisticTraces(course, axes, options, labels, colours),
+    ...(second ? secondTraces(course, axes, options, labels, colours) : []),
     ...chunkTraces(course, axes, colours),
     ...laneTraces(axes, options, colours),
   ];
@@ -124,7 +125,7 @@ function nullTraces(course, axes, colours) {
   ];
 }
 
-function statisticTraces(course, axes, options, colours) {
+function statisticTraces(course, axes, options, labels, colours) {
   const on = { xaxis: "x2", yaxis: "y" };
   const { judged, others } = split(course);
   const mode = axes.x.length > MANY ? "lines" : "lines+markers";
@@ -150,8 +151,7 @@ function statisticTraces(course, axes, options, colours) {
         line: { dash: "dot", width: 2.2, shape: "linear" },
         name: `${name}, not judged`,
         showlegend: true,
-        hoverinfo: "text",
-        text: hoverTexts(course),
+        ...labels,
       }),
     );
   }
@@ -165,8 +165,7 @@ function statisticTraces(course, axes, options, colours) {
     showlegend: true,
     line: { color: colours.data, width: 1.8 },
     marker: { color: colours.data, size: 5 },
-    text: hoverTexts(course),
-    hoverinfo: "text",
+    ...labels,
   });
   if (options.sum) {
     const sum = new Axes(options.sum, options);
@@ -185,7 +184,7 @@ function statisticTraces(course, axes, options, colours) {
         xaxis: "x2",
         yaxis: "y5",
         line: { shape: "linear" },
-        name: "t_sum (right axis)",
+        name: "t_sum, right axis",
         showlegend: true,
       }),
     );
@@ -193,7 +192,7 @@ function statisticTraces(course, axes, options, colours) {
   return traces;
 }
 
-function secondTraces(course, axes, options, colours) {
+function secondTraces(course, axes, options, labels, colours) {
   const on = { xaxis: "x3", yaxis: "y2" };
   const shown = (source) =>
     options.second === "p" ? source.p.map((p) => (p === null ? null : Math.max(p, SMALLEST))) : source.z;
@@ -203,9 +202,8 @@ function secondTraces(course, axes, options, colours) {
     return line([first, last], [height, height], colours.line, { ...on, line: { width: 0.7 } });
   });
   const traces = [...lines];
-  const limit = options.second === "p" ? course.p_threshold : course.z_threshold;
-  if (limit?.some((value) => value !== null))
-    traces.push(line(axes.x, limit, colours.alarm, { ...on, line: { dash: "dash", width: 1.8 } }));
+  const limit = limits(course, options);
+  if (limit) traces.push(line(axes.x, limit, colours.alarm, { ...on, line: { dash: "dash", width: 1.8 } }));
   if (options.sum)
     traces.push(
       line(new Axes(options.sum, options).x, shown(options.sum), colours.sum, { ...on, line: { shape: "linear" } }),
@@ -218,10 +216,22 @@ function secondTraces(course, axes, options, colours) {
     y: shown(course),
     line: { color: colours.data, width: 1.6 },
     marker: { color: colours.data, size: 4 },
-    text: hoverTexts(course),
-    hoverinfo: "text",
+    ...labels,
   });
   return traces;
+}
+
+/** The p, or Z, at which an alarm is due after each chunk; null where the service tells none. */
+function limits(course, { second }) {
+  const due = course.p_threshold;
+  if (!due?.some((p) => p !== null)) return null;
+  if (second === "p") return due;
+  const known = new Map();
+  return due.map((p) => {
+    if (p === null) return null;
+    if (!known.has(p)) known.set(p, significanceOf(p));
+    return known.get(p);
+  });
 }
 
 function chunkTraces(course, axes, colours) {
@@ -238,11 +248,10 @@ function chunkTraces(course, axes, colours) {
       ...on,
       x: axes.x,
       y: course.t_chunk,
-      name: "t_chunk: each chunk by itself (null mean ± 1, 2 sd)",
+      name: "t_chunk (null ± 1, 2 sd)",
       showlegend: true,
       marker: { color: colours.data, size },
-      text: hoverTexts(course, "t_chunk"),
-      hoverinfo: "text",
+      ...hoverLabels(course, "t_chunk"),
     },
   ];
 }

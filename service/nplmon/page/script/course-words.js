@@ -6,25 +6,40 @@ import { kindName, KINDS } from "./kinds.js";
 
 const QUANTILES = ["0.135 %", "2.5 %", "16 %", "50 %", "84 %", "97.5 %", "99.865 %"];
 
-/** One label for each point; `kind` "t_chunk" tells the chunk's own statistic. */
-export function hoverTexts(course, kind = course.kind) {
+/**
+ * The labels of the points, for plotly, which fills them in for the one that is pointed at: `{hovertemplate, customdata}`.
+ * A point has one of a few templates, by what is known of it. `kind` "t_chunk" tells the chunk's own statistic.
+ */
+export function hoverLabels(course, kind = course.kind) {
   const own = kind === "t_chunk";
   const [value, p, z] = own ? [course.t_chunk, course.t_chunk_p, course.t_chunk_z] : [course.value, course.p, course.z];
-  return course.sequence.map((sequence, index) => {
-    const state = own ? "" : (course.statistic_state[index] ?? "");
-    return [
-      `chunk ${sequence} (${course.chunk[index]})`,
-      course.state[index] === "dead"
-        ? HALTED.dead
-        : `${kindName(kind)} = ${statistic(value[index])}${state ? `, ${state}` : ""}`,
-      p[index] === null ? null : `${probability(p[index])}, Z = ${significance(z[index])}`,
-      own || course.threshold[index] === null ? null : `threshold ${statistic(course.threshold[index])}`,
-      `${counted(course.events[index], "event")}, ${utcTime(course.applied_at[index])} UTC`,
-    ]
-      .filter((text) => text !== null)
-      .join("<br>");
-  });
+  const line = (text, there) => (there ? `<br>${text}` : "");
+  const template = (index) => {
+    if (course.state[index] === "dead") return `chunk %{customdata[0]:,}<br>${HALTED.dead}<extra></extra>`;
+    return (
+      `chunk %{customdata[0]:,} (%{customdata[1]})<br>${kindName(kind)} = %{customdata[2]:,.1f}` +
+      (own ? "" : `, ${course.statistic_state[index]}`) +
+      line("p = %{customdata[3]:.2g}, Z = %{customdata[4]:.1f} σ", known(p[index])) +
+      line("threshold %{customdata[5]:,.1f}", !own && known(course.threshold[index])) +
+      "<br>%{customdata[6]:,} events, %{customdata[7]} UTC<extra></extra>"
+    );
+  };
+  return {
+    hovertemplate: course.sequence.map((_, index) => template(index)),
+    customdata: course.sequence.map((sequence, index) => [
+      sequence,
+      course.chunk[index],
+      value[index],
+      p[index],
+      z[index],
+      course.threshold[index],
+      course.events[index],
+      utcTime(course.applied_at[index]),
+    ]),
+  };
 }
+
+const known = (value) => value !== null && value !== undefined;
 
 /** What is seen, in a sentence or two. */
 export function courseSummary(course, marks) {
@@ -37,7 +52,8 @@ export function courseSummary(course, marks) {
     value === null
       ? `${name} has no value after chunk ${count(course.sequence[last])}: ${HALTED[course.statistic_state[last]] ?? "none is given"}.`
       : `After chunk ${count(course.sequence[last])} ${name} is ${statistic(value)}${against(value, limit)}` +
-        `${course.p[last] === null ? "" : `, ${probability(course.p[last])}, Z = ${significance(course.z[last])}`}.`;
+        `${course.p[last] === null ? "" : `, ${probability(course.p[last])}`}` +
+        `${course.p[last] === null || KINDS[course.kind]?.evidence ? "" : `, Z = ${significance(course.z[last])}`}.`;
   const raised = marks.find((mark) => mark.kind === "alarm") ?? marks.find((mark) => mark.kind === "warning");
   const since = raised ? ` The ${raised.word} was raised at chunk ${count(raised.sequence)}.` : " No alarm was raised.";
   const thinned = course.downsampled
@@ -75,6 +91,7 @@ export function courseColumns(course, sum) {
     { name: `Z of ${name}`, unit: "sigma", values: course.z },
     { name: "alarm threshold", unit, values: course.threshold },
     { name: "warning threshold", unit, values: course.warning },
+    { name: `p of ${name} at which an alarm is due`, values: course.p_threshold ?? [] },
     ...nulls.columns.map((values, place) => ({
       name:
         nulls.shape === "quantiles"
@@ -137,6 +154,6 @@ export function courseLegend(course, { second, sum }, marks, pauses, looks) {
     ...Object.entries(looks)
       .filter(([kind]) => marks.some((mark) => mark.kind === kind))
       .map(([, look]) => ({ mark: look.path, colour: look.token, text: look.word })),
-    ...(second && has(course.p) ? [{ mark: "line", colour: "--grid", text: "1, 2, 3 σ" }] : []),
+    ...(second && has(course.p) ? [{ mark: "line", colour: "--edge", text: "whole σ of p" }] : []),
   ];
 }

@@ -75,7 +75,7 @@ export function marksOf(entries, course) {
         text: entry.text,
       };
     })
-    .sort((one, other) => one.at - other.at);
+    .sort(byTime);
 }
 
 /** The marks that the course itself tells, for a service whose journal begins later: where a level was reached first. */
@@ -103,5 +103,10 @@ export function risings(course) {
 export function allMarks(entries, course) {
   const told = marksOf(entries, course);
   const kinds = new Set(told.map((mark) => mark.kind));
-  return [...told, ...risings(course).filter((mark) => !kinds.has(mark.kind))].sort((one, other) => one.at - other.at);
+  return [...told, ...risings(course).filter((mark) => !kinds.has(mark.kind))].sort(byTime);
+}
+
+/** Chunks that are counted together have one time. */
+function byTime(one, other) {
+  return one.at - other.at || (one.sequence ?? 0) - (other.sequence ?? 0);
 }

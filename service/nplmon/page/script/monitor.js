@@ -14,6 +14,7 @@ import { allMarks, MARKS } from "./marks.js";
 import { MonitorHead } from "./monitor-head.js";
 import { numbers } from "./numbers.js";
 import { Plot } from "./plot.js";
+import { renew } from "./renew.js";
 
 const WHAT = [
   "Above: the statistic of all chunks of the run so far. Without an anomaly it stays in the band; an alarm is raised where it reaches the threshold, which is set so that false alarms come as rarely as the monitor asks.",
@@ -226,7 +227,7 @@ class MonitorView {
 
   #happened(marks, statistic, now) {
     const { rule } = statistic.snapshot?.alarm ?? {};
-    put(
+    renew(
       this.events,
       h("h2", { id: "happened-heading" }, "What happened"),
       rule ? h("p", {}, `The rule that fired: ${rule}.`) : null,

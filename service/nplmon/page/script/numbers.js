@@ -1,13 +1,14 @@
 /** Numbers: the state of a run now, each number with its unit and what it rests on. */
 
-import { h, put } from "./element.js";
+import { h } from "./element.js";
 import { count, duration, moment, number, percent, probability, significance, statistic } from "./format.js";
 import { kindName, KINDS } from "./kinds.js";
+import { renew } from "./renew.js";
 
 /** Fill `root` with the numbers of a run for one kind of statistic. */
 export function numbers(root, { run, snapshot, pending }, kind, now) {
   if (!snapshot) {
-    put(
+    renew(
       root,
       h("p", { class: "empty" }, `No chunk of the run ${run.name} has been counted yet; ${count(pending)} wait.`),
     );
@@ -19,7 +20,7 @@ export function numbers(root, { run, snapshot, pending }, kind, now) {
     snapshot.effect_size?.note,
     snapshot.tolerance?.withheld ? `alarm withheld: ${snapshot.tolerance.reason}` : "",
   ];
-  put(
+  renew(
     root,
     h(
       "dl",
@@ -62,13 +63,24 @@ function judged(found, deciding) {
   const role = deciding ? "decides on the alarm" : "does not decide";
   const items = [
     item(kindName(found.kind), statistic(found.value), `${unit ?? ""}, ${found.state}`, role),
-    item("Alarm threshold", statistic(found.threshold), found.threshold === null ? "none" : unit, against(found)),
+    item(
+      "Alarm threshold",
+      statistic(found.threshold),
+      found.threshold === null ? "none" : unit,
+      against(found, evidence),
+    ),
     item("Warning threshold", statistic(found.warning_threshold), found.warning_threshold === null ? "none" : unit),
   ];
   if (evidence) return items;
   return [
     ...items,
-    item("p-value", probability(found.p).replace(/^p = /, ""), resolution(found), found.state),
+    item(
+      "p-value",
+      probability(found.p).replace(/^p = /, ""),
+      found.p_threshold == null ? null : `an alarm is due at ${probability(found.p_threshold).replace(/^p = /, "")}`,
+      resolution(found),
+      found.state,
+    ),
     item("Z", significance(found.z), "Gaussian standard deviations, one-sided", found.state),
     item(
       "Without anomaly",
@@ -89,9 +101,10 @@ function judged(found, deciding) {
   ];
 }
 
-function against({ value, threshold }) {
+function against({ value, threshold }, evidence) {
   if (value === null || threshold === null) return null;
-  return value >= threshold ? "reached" : `${percent(value / threshold)} of it`;
+  if (value >= threshold) return "reached";
+  return evidence ? `${statistic(threshold - value)} more are needed` : `${percent(value / threshold)} of it`;
 }
 
 function resolution({ p, p_resolution: limit }) {

@@ -47,7 +47,7 @@ export function pairFigure(pair, { shown, exposure, units }, colours, { width, p
       mode: "markers",
       xaxis: "x",
       yaxis: "y",
-      name: "events where the reference has none",
+      name: "data, no reference",
       showlegend: lost.length > 0,
       x: lost.map(([i]) => centre(pair.x_edges, i)),
       y: lost.map(([, j]) => centre(pair.y_edges, j)),

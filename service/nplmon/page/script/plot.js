@@ -21,20 +21,33 @@ const CONFIG = {
   scrollZoom: false,
   doubleClick: "reset+autosize",
 };
-/** Of the exported picture, in CSS pixels; twice as many dots either way. */
-const PICTURE = { width: 1200, scale: 2 };
+/** Of the exported picture: the place of title and legend, and the room of an entry, in CSS pixels. */
+const TITLE = { x: 0.01, xanchor: "left", y: 1, yref: "container", yanchor: "top", pad: { t: 12 } };
+const LEGEND = { orientation: "h", x: 0, xanchor: "left", y: 1.005, yanchor: "bottom", font: { size: 12 } };
+const ENTRY = 205;
 let made = 0;
 
 export class Plot {
   /**
    * `title` heads the figure, `name` its files, `what` explains it to a newcomer. `onPoint(x, event)` is called with the
-   * place of a click. `controls` are elements that stand above the drawing.
+   * place of a click. `controls` are elements that stand above the drawing. `pictureWidth` is that of the exported
+   * picture in CSS pixels, of two dots each.
    */
-  constructor({ title, name, what, onPoint = null, controls = [] }) {
+  constructor({ title, name, what, onPoint = null, controls = [], pictureWidth = 1200 }) {
     made += 1;
     const id = `plot-${made}`;
-    Object.assign(this, { title, name, onPoint, shown: null, drawn: false, busy: false, dirty: false, closed: false });
-    this.heading = h("h3", { id: `${id}-title` }, title);
+    Object.assign(this, {
+      title,
+      name,
+      pictureWidth,
+      onPoint,
+      shown: null,
+      drawn: false,
+      busy: false,
+      dirty: false,
+      closed: false,
+    });
+    this.heading = h("h2", { id: `${id}-title` }, title);
     this.summary = h("p", { class: "summary", id: `${id}-summary` });
     this.legend = h("ul", { class: "legend", "aria-label": `Legend of ${title}` });
     this.canvas = h("div", {
@@ -76,7 +89,11 @@ export class Plot {
       ),
       this.table,
     );
-    this.unwatch = watchPalette(() => this.#draw());
+    this.colours = null;
+    this.unwatch = watchPalette(() => {
+      this.colours = null;
+      this.#draw();
+    });
     this.width = 0;
     this.observer = new ResizeObserver(() => this.#resized());
     this.observer.observe(this.canvas);
@@ -90,11 +107,16 @@ export class Plot {
    * is drawn; `key` tells whether it is the same figure, whose zoom is kept; `file` goes into the names of files.
    */
   show(figure) {
-    if (this.shown && this.shown.key !== figure.key) this.ranges.forget();
+    const other = this.shown !== null && this.shown.key !== figure.key;
     this.shown = figure;
+    if (other) {
+      this.ranges.forget();
+      this.#fillTable();
+    }
     say(this.summary, figure.summary);
-    put(this.legend, legend(figure.legend ?? []));
-    if (this.table.open) this.#fillTable();
+    const items = JSON.stringify(figure.legend ?? []);
+    if (items !== this.items) put(this.legend, legend(figure.legend ?? []));
+    this.items = items;
     this.#draw();
   }
 
@@ -109,38 +131,26 @@ export class Plot {
   /** Save the picture, with title and legend in it, in the range and the theme that are seen. */
   async picture() {
     const library = await plotly();
-    const { data, layout } = this.#figure({ ...PICTURE, picture: true });
-    const height = layout.height + 90;
-    const title = {
-      text: [this.title, this.shown.file].filter(Boolean).join(", "),
-      x: 0.01,
-      xanchor: "left",
-      y: 0.98,
-      yanchor: "top",
-      font: { size: 17 },
-    };
-    const margin = { ...layout.margin, t: (layout.margin?.t ?? 20) + 90 };
-    const key = {
-      orientation: "h",
-      x: 0,
-      xanchor: "left",
-      y: 1.01,
-      yanchor: "bottom",
-      font: { size: 13 },
-      bgcolor: "rgba(0,0,0,0)",
-    };
+    const { data, layout } = this.#figure({ width: this.pictureWidth, picture: true });
+    const entries = data.filter((trace) => trace.showlegend).length;
+    const rows = Math.ceil(entries / Math.max(1, Math.floor((this.pictureWidth - 100) / ENTRY)));
+    const room = 44 + 22 * rows;
+    const height = layout.height + room;
     const figure = {
       data,
-      layout: { ...layout, width: PICTURE.width, height, title, margin, showlegend: true, legend: key },
+      layout: {
+        ...layout,
+        width: this.pictureWidth,
+        height,
+        margin: { ...layout.margin, t: layout.margin.t + room },
+        title: { text: [this.title, this.shown.file].filter(Boolean).join(", "), font: { size: 17 }, ...TITLE },
+        showlegend: true,
+        legend: { ...LEGEND, entrywidth: ENTRY - 40 },
+      },
       config: CONFIG,
     };
-    const address = await library.toImage(figure, {
-      format: "png",
-      width: PICTURE.width,
-      height,
-      scale: PICTURE.scale,
-    });
-    save(`${fileName(this.name, this.shown.file)}.png`, address);
+    const size = { format: "png", width: this.pictureWidth, height, scale: 2 };
+    save(`${fileName(this.name, this.shown.file)}.png`, await library.toImage(figure, size));
   }
 
   /** Save the data of the range that is seen. */
@@ -158,7 +168,8 @@ export class Plot {
   }
 
   #figure(more) {
-    const figure = this.shown.build(palette(), {
+    this.colours ??= palette();
+    const figure = this.shown.build(this.colours, {
       width: this.width,
       ranges: this.ranges.seen(),
       picture: false,
@@ -218,8 +229,14 @@ export class Plot {
     requestAnimationFrame(() => this.#draw());
   }
 
+  /** The table stands still while it is read: it is brought up to date when it is opened, or when asked. */
   #fillTable() {
     if (!this.table.open || !this.shown) return;
-    put(this.tableBody, dataTable(this.shown.columns, { caption: `Data of ${this.title}` }));
+    const again = h(
+      "button",
+      { type: "button", class: "small", on: { click: () => this.#fillTable() } },
+      "Bring up to date",
+    );
+    put(this.tableBody, h("p", {}, again), dataTable(this.shown.columns, { caption: `Data of ${this.title}` }));
   }
 }

@@ -11,7 +11,7 @@ export function ranking(root, features, chosen, choose) {
     root,
     h(
       "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": "Features in order" },
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table: features in order" },
       h(
         "table",
         { class: "data ranking" },

@@ -17,6 +17,19 @@ export function log10Tail(z) {
   return (density - Math.log(z + fraction)) / Math.LN10;
 }
 
+/** The one-sided significance of p, in standard deviations; negative above 0.5. */
+export function significanceOf(p) {
+  if (p > 0.5) return -significanceOf(1 - p);
+  const wanted = Math.log10(p);
+  let [low, high] = [0, 40];
+  for (let step = 0; step < 40; step += 1) {
+    const middle = (low + high) / 2;
+    if (log10Tail(middle) > wanted) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
 /** The lines to draw up to the largest Z, at most five, so that their names do not overlap. */
 export function sigmaLines(largest) {
   const step = [1, 2, 5, 10].find((one) => one * 5 >= largest) ?? 10;

@@ -52,6 +52,7 @@ class WhereView {
       title: "Two features together",
       name: "pair",
       what: PAIR_WHAT,
+      pictureWidth: 900,
       controls: [h("div", { class: "controls" }, this.shown.element)],
     });
     this.events = h("div");
@@ -217,7 +218,7 @@ class WhereView {
       if (!this.plots.has(feature.name))
         this.plots.set(
           feature.name,
-          new Plot({ title: axisName(feature), name: `feature-${feature.name}`, what: WHAT }),
+          new Plot({ title: axisName(feature), name: `feature-${feature.name}`, what: WHAT, pictureWidth: 900 }),
         );
       const plot = this.plots.get(feature.name);
       if (this.marginals.children[place] !== plot.element)
