@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from tests.api.bodies import Push, events, npy
 from tests.api.workers import Workers
 from tests.broker.test_workers import a_worker
 
+from nplmon.api import store_metrics
 from nplmon.api.metrics import REASONS
 from nplmon.broker import Broker, StoreUnreachable
 
@@ -95,12 +97,20 @@ async def test_dead_chunks_workers_and_the_store_are_read_at_scrape(
     assert [of(series, "nplmon_workers", role=role) for role in ("trainer", "aggregator")] == [2, 0]
 
 
+@pytest.mark.parametrize("silent", [False, True])
 async def test_without_a_store_no_number_is_old(
-    client: httpx.AsyncClient, monitor: dict[str, Any], broker: Broker, monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient,
+    monitor: dict[str, Any],
+    broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+    silent: bool,
 ) -> None:
     await scrape(client)
+    monkeypatch.setattr(store_metrics, "STORE_SECONDS", 0.05)
 
     async def fail() -> None:
+        if silent:
+            await asyncio.sleep(60)
         raise StoreUnreachable("gone")
 
     monkeypatch.setattr(broker.workers, "all", fail)

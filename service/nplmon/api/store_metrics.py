@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, get_args, get_type_hints
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from nplmon.broker import Backlog, Broker
 
+STORE_SECONDS = 2.0
+"""A scrape waits no longer for the store: one that is cut by Prometheus would look like an API that is down."""
 ROLES: tuple[str, ...] = get_args(get_type_hints(Worker)["role"])
 
 
@@ -42,11 +45,12 @@ class StoreMetrics(Collector):
         """Read what will be exported."""
         backlogs, dead = {}, {}
         try:
-            roles = Counter[str](worker.role for worker in await broker.workers.all())
-            for monitor in await broker.monitors.names():
-                backlogs[monitor] = await broker.admission.backlog(monitor)
-                dead[monitor] = await broker.dead_letters.count(monitor)
-        except StoreUnreachable:
+            async with asyncio.timeout(STORE_SECONDS):
+                roles = Counter[str](worker.role for worker in await broker.workers.all())
+                for monitor in await broker.monitors.names():
+                    backlogs[monitor] = await broker.admission.backlog(monitor)
+                    dead[monitor] = await broker.dead_letters.count(monitor)
+        except (StoreUnreachable, TimeoutError):
             self.up, self.backlogs, self.dead, self.workers = False, {}, {}, {}
             return
         self.up, self.backlogs, self.dead = True, backlogs, dead
