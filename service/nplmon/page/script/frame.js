@@ -88,8 +88,13 @@ export class Frame {
     const why = this.live.storeless ? "The service cannot reach its store." : "Connection lost.";
     const remedy = "Look whether the service runs and whether this machine reaches it. The page tries again by itself.";
     const tests = [...this.live.tiles.values()].filter((tile) => testOf(tile, now));
+    // A page outlives its service: the new one may speak otherwise. A wall screen has nobody to reload it.
+    this.version ||= this.live.version;
+    const newer = this.live.version && this.live.version !== this.version;
+    if (newer && document.documentElement.dataset.kiosk) location.reload();
     const banners = [
       status === "lost" && ["lost", "", `${why}${last} ${remedy}`],
+      newer && ["newer", "", `The service is now nplmon ${this.live.version}; this page is of ${this.version}. Reload it.`],
       ...tests.map(({ monitor, test }) => ["test", monitor, `by ${test.who} until ${moment(test.until, now)}. No real alarm.`]),
     ].filter(Boolean);
     if (JSON.stringify(banners) === this.told) return;

@@ -6,13 +6,15 @@
  * ago), "lost" (nothing heard for PATIENCE seconds, or the service has no store: what is shown is not live).
  */
 
+import { SharedSource } from "./shared-source.js";
+
 /** Seconds without a sign of life after which nothing that is shown may look live; the service speaks every 10. */
 export const PATIENCE = 15;
 const FIRST_RETRY = 0.5;
 const LAST_RETRY = 10;
 
 export class Live extends EventTarget {
-  constructor({ api, address = "/v1/events", overview = "/v1/overview", Source = globalThis.EventSource } = {}) {
+  constructor({ api, address = "/v1/events", overview = "/v1/overview", Source = SharedSource } = {}) {
     super();
     Object.assign(this, { api, address, overview, Source });
     this.tiles = new Map();
