@@ -7,9 +7,12 @@ import dataclasses
 import msgspec
 import pytest
 
+from nplmon.api import answers, course_columns, sparkline, system_messages, tiles
 from nplmon.broker import alarm_messages, judgement, messages, pool_messages, toy_messages
-from nplmon.client import alarm_records, findings, records
+from nplmon.client import alarm_records, findings, overview, records, system
+from nplmon.client import course as course_room
 
+HOMES = (records, findings, alarm_records, overview, course_room, system)
 # Of no use outside the service.
 # `Where` has what is in its answer alone.
 INTERNAL = {"Snapshot": {"log_normalisation", "anomalous", "pair"}}
@@ -48,11 +51,27 @@ NAMES = {"Kernel": "KernelSettings"}
         "Death",
         "CalibrationPlan",
         "ToyCalibration",
+        "Worker",
+        "Tile",
+        "WorstFeature",
+        "SparklineColumns",
+        "Overview",
+        "Course",
+        "System",
+        "StoreState",
+        "Queue",
+        "CalibrationSummary",
+        "MonitorResources",
+        "DeadLetter",
+        "Runbook",
     ],
 )
 def test_a_record_has_the_members_of_its_message(name: str) -> None:
-    record = next(getattr(home, name) for home in (records, findings, alarm_records) if hasattr(home, name))
-    homes = (messages, alarm_messages, judgement, pool_messages, toy_messages)
+    record = next(getattr(home, name) for home in HOMES if hasattr(home, name))
+    homes = (
+        *(messages, alarm_messages, judgement, pool_messages, toy_messages),
+        *(tiles, sparkline, course_columns, system_messages, answers),
+    )
     message = next(
         getattr(home, NAMES.get(name, name)) for home in homes if hasattr(home, NAMES.get(name, name))
     )

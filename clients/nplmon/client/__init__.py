@@ -1,12 +1,14 @@
 """The Python client of an nplmon service: httpx and numpy only, blocking and asynchronous."""
 
 from nplmon.client.access import NewToken, TokenInfo
-from nplmon.client.alarm_records import Acknowledgement, Alarm, Handling, JournalEntry, TestAlarm
+from nplmon.client.alarm_records import Acknowledgement, Alarm, Handling, JournalEntry, Runbook, TestAlarm
 from nplmon.client.awaiting import AsyncClient
 from nplmon.client.blocking import Client
 from nplmon.client.calls import Chunk, Ratios
+from nplmon.client.course import Course
 from nplmon.client.decoding import decode, encode
 from nplmon.client.errors import (
+    AlarmChanged,
     Busy,
     ChunkConflict,
     ClientError,
@@ -16,6 +18,7 @@ from nplmon.client.errors import (
     Invalid,
     MissingLibrary,
     MonitorExists,
+    NoAlarm,
     NoCalibration,
     NoStatistic,
     NotFound,
@@ -36,6 +39,7 @@ from nplmon.client.errors import (
     Unreachable,
 )
 from nplmon.client.findings import AnomalousEvent, EffectSize, FeatureRatio, PairMap, Where
+from nplmon.client.overview import Overview, SparklineColumns, Tile, WorstFeature
 from nplmon.client.records import (
     AlarmPolicy,
     CalibrationPlan,
@@ -66,16 +70,27 @@ from nplmon.client.records import (
     ToyCalibration,
 )
 from nplmon.client.retries import Retries
+from nplmon.client.system import (
+    CalibrationSummary,
+    DeadLetter,
+    MonitorResources,
+    Queue,
+    StoreState,
+    System,
+    Worker,
+)
 
 __all__ = [
     "Acknowledgement",
     "Alarm",
+    "AlarmChanged",
     "AlarmPolicy",
     "AnomalousEvent",
     "AsyncClient",
     "Busy",
     "CalibrationPlan",
     "CalibrationStatus",
+    "CalibrationSummary",
     "CalibrationUsed",
     "Chunk",
     "ChunkConflict",
@@ -84,6 +99,8 @@ __all__ = [
     "ClientError",
     "Conflict",
     "Control",
+    "Course",
+    "DeadLetter",
     "Death",
     "DensityRatio",
     "EffectSize",
@@ -99,14 +116,18 @@ __all__ = [
     "MissingLibrary",
     "Monitor",
     "MonitorExists",
+    "MonitorResources",
     "NewToken",
+    "NoAlarm",
     "NoCalibration",
     "NoStatistic",
     "NotFound",
+    "Overview",
     "PairMap",
     "Pool",
     "PoolAdded",
     "PoolSegment",
+    "Queue",
     "RateTested",
     "Ratios",
     "Receipt",
@@ -116,14 +137,19 @@ __all__ = [
     "Retries",
     "Run",
     "RunClosed",
+    "Runbook",
     "RunsOpen",
     "ServiceFault",
     "Snapshot",
+    "SparklineColumns",
     "Statistic",
     "Status",
+    "StoreState",
+    "System",
     "TemplateFraction",
     "TemplateReference",
     "TestAlarm",
+    "Tile",
     "TimedOut",
     "TokenInfo",
     "Tolerance",
@@ -139,6 +165,8 @@ __all__ = [
     "UnknownRun",
     "Unreachable",
     "Where",
+    "Worker",
+    "WorstFeature",
     "decode",
     "encode",
 ]

@@ -66,3 +66,12 @@ class JournalEntry:
     chunk: str | None = None
     who: str = ""
     text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runbook:
+    """What to do about the alarms of a monitor, as it was written and as safe HTML, and whom to call."""
+
+    markdown: str
+    html: str
+    contact: str

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nplmon.client.alarm_records import Handling
 from nplmon.client.conversation import Answer, Call
 from nplmon.client.decoding import Json, decode, encode
 from nplmon.client.errors import UnexpectedAnswer
@@ -26,7 +27,6 @@ from nplmon.client.records import (
     AlarmPolicy,
     ChunkPlace,
     Control,
-    Death,
     DensityRatio,
     History,
     Kernel,
@@ -150,6 +150,7 @@ def create_monitor(
     alarm: AlarmPolicy | Mapping[str, Json] | None = None,
     tolerance: Mapping[str, Json] | None = None,
     description: str | None = None,
+    handling: Handling | Mapping[str, Json] | None = None,
 ) -> Call[Monitor]:
     """Create a monitor; what is None takes the service's default.
 
@@ -166,6 +167,8 @@ def create_monitor(
         Records, or mappings with only what should differ from the defaults.
     tolerance:
         What difference raises no alarm: {"effect_size": floor, "templates": names of references}.
+    handling:
+        What people do about its alarms, and who is told.
     """
     said = _settings(
         features=features,
@@ -176,6 +179,7 @@ def create_monitor(
         alarm=alarm,
         tolerance=tolerance,
         description=description,
+        handling=handling,
     )
     body = {"name": name, "reference": reference, **said}
     return Call("POST", _path("monitors"), _record(Monitor), json=body, repeatable=False)
@@ -203,10 +207,11 @@ def change_monitor(
     alarm: AlarmPolicy | Mapping[str, Json] | None = None,
     tolerance: Mapping[str, Json] | None = None,
     description: str | None = None,
+    handling: Handling | Mapping[str, Json] | None = None,
 ) -> Call[Monitor]:
     """Change what is not None and begin a new epoch; refused (`RunsOpen`) while a run is open.
 
-    `description` alone may change at any time.
+    `description` and `handling` may change at any time; of `handling` what is not given stays.
     """
     said = _settings(
         reference=reference,
@@ -218,6 +223,7 @@ def change_monitor(
         alarm=alarm,
         tolerance=tolerance,
         description=description,
+        handling=handling,
     )
     return Call("PATCH", _path("monitors", name), _record(Monitor), json=said, repeatable=False)
 
@@ -333,17 +339,6 @@ def close_run(monitor: str, run: str) -> Call[Run]:
 def reset_run(monitor: str, run: str) -> Call[Run]:
     """Begin a new epoch of the run: all counts and statistics from zero, open."""
     return Call("POST", _path("monitors", monitor, "runs", run, "reset"), _record(Run), repeatable=False)
-
-
-def dead(monitor: str) -> Call[tuple[Death, ...]]:
-    """List the chunks that were given up."""
-    return Call("GET", _path("monitors", monitor, "dead"), _records(Death, "dead"))
-
-
-def replay(monitor: str, run: str, chunk: str) -> Call[Receipt]:
-    """Put a dead chunk at the end of the queue again."""
-    path = _path("monitors", monitor, "runs", run, "chunks", chunk, "replay")
-    return Call("POST", path, _receipt, repeatable=False)
 
 
 def _path(*parts: str) -> str:

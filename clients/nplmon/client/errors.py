@@ -10,7 +10,8 @@
     |   |   |-- UnknownReference, UnknownMonitor, UnknownRun, UnknownChunk
     |   |   `-- NoStatistic, NoCalibration
     |   |-- Conflict            409
-    |   |   `-- ChunkConflict, RunClosed, MonitorExists, RunsOpen, ReferenceInUse
+    |   |   `-- ChunkConflict, RunClosed, MonitorExists, RunsOpen, ReferenceInUse, AlarmChanged,
+    |   |   NoAlarm
     |   |-- TooLarge            413
     |   `-- Invalid             400, 415, 422
     |-- Unavailable             no answer, or "not now", until the deadline
@@ -119,6 +120,14 @@ class ReferenceInUse(Conflict):
     """A monitor still needs this reference."""
 
 
+class AlarmChanged(Conflict):
+    """The alarm of the run is another one by now."""
+
+
+class NoAlarm(Conflict):
+    """The run has raised no warning and no alarm."""
+
+
 class TooLarge(Refused):
     """413: the body is over the service's limit."""
 
@@ -171,6 +180,8 @@ _BY_SLUG: Mapping[str, type[Refused]] = {
     "monitor-exists": MonitorExists,
     "runs-open": RunsOpen,
     "reference-in-use": ReferenceInUse,
+    "alarm-changed": AlarmChanged,
+    "no-alarm": NoAlarm,
 }
 _BY_STATUS: Mapping[int, type[Refused]] = {
     400: Invalid,

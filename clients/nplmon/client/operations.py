@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from nplmon.client import access, calibrations, calls
+from nplmon.client import access, alarms, calibrations, calls, course, dead_letters, overview, system
 from nplmon.client.conversation import Call
 
 P = ParamSpec("P")
@@ -80,8 +80,18 @@ class Operations:
     run = Operation(calls.run)
     close_run = Operation(calls.close_run)
     reset_run = Operation(calls.reset_run)
-    dead = Operation(calls.dead)
-    replay = Operation(calls.replay)
+    dead = Operation(dead_letters.dead)
+    replay = Operation(dead_letters.replay)
+    delete_dead = Operation(dead_letters.delete_dead)
+    overview = Operation(overview.overview)
+    course = Operation(course.course)
+    system = Operation(system.system)
+    acknowledge = Operation(alarms.acknowledge)
+    test_alarm = Operation(alarms.test_alarm)
+    begin_test_alarm = Operation(alarms.begin_test_alarm)
+    end_test_alarm = Operation(alarms.end_test_alarm)
+    journal = Operation(alarms.journal)
+    runbook = Operation(alarms.runbook)
     calibrate = Operation(calibrations.calibrate)
     calibration = Operation(calibrations.calibration)
     cancel_calibration = Operation(calibrations.cancel_calibration)

@@ -28,7 +28,7 @@ ROUND_SECONDS = 5.0
 PING_SECONDS = 10.0
 RETRY_SECONDS = 1.0
 RETRY_MILLISECONDS = 2000
-READING_SECONDS = 0.25
+READING_SECONDS = 0.15
 """An overview waits so long for histories that are still being read."""
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LINES_AT_ONCE = 250
 """Lines of a history that are read in one look: neither the store nor the event loop is held up by it."""
+LINES_AT_FIRST = 50
+"""In the first look, for which somebody waits."""
 
 
 class Seen:
@@ -69,8 +71,9 @@ class Seen:
         """
         async with self._looking:
             self.looked_at = time.monotonic()
+            count = LINES_AT_ONCE if self.version else LINES_AT_FIRST
             seen = await broker.glances.get(
-                self.name, run=self._run, epoch=self._epoch, since=self._read, count=LINES_AT_ONCE
+                self.name, run=self._run, epoch=self._epoch, since=self._read, count=count
             )
             self._follow(seen)
             sparkline = SparklineColumns() if self.behind else self._sparkline.columns()

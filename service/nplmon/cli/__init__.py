@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from nplmon.cli import (
+    alarm,
     analyse,
     calibrate,
     closure,
@@ -70,6 +71,7 @@ for part in (
     status,
     watch,
     where,
+    alarm,
     dead,
     token,
     analyse,

@@ -1,4 +1,4 @@
-"""The commands `nplmon monitor create|list|show|delete`."""
+"""The commands `nplmon monitor create|change|list|show|delete`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nplmon.cli.connect import connect
+from nplmon.cli.handling import Contact, Emails, RunbookFile, StaleAfter, Webhooks, handling, told
+from nplmon.cli.monitor_change import change
 from nplmon.cli.options import Json, MonitorName, Url, listed
 from nplmon.cli.output import print_fields, print_json, print_table, when
 
@@ -39,6 +41,7 @@ def register(app: typer.Typer) -> None:
     group.command("create", epilog="Example: nplmon monitor create dimuon --reference dimuon --centres 500")(
         create
     )
+    group.command("change", epilog='Example: nplmon monitor change dimuon --contact "Ada, 4711"')(change)
     group.command("list", epilog="Example: nplmon monitor list --json")(list_monitors)
     group.command("show", epilog="Example: nplmon monitor show dimuon")(show)
     group.command("delete", epilog="Example: nplmon monitor delete dimuon --yes")(delete)
@@ -111,6 +114,11 @@ def create(
             "--template", help="A reference whose mixtures with the first are tolerated; may be repeated."
         ),
     ] = None,
+    runbook: RunbookFile = None,
+    contact: Contact = None,
+    stale_after: StaleAfter = None,
+    webhook: Webhooks = None,
+    email: Emails = None,
     description: Annotated[str | None, typer.Option("--description", help="A line for people.")] = None,
     as_json: Json = False,
     url: Url = None,
@@ -153,6 +161,7 @@ def create(
             alarm=alarm,
             tolerance=tolerance or None,
             description=description,
+            handling=handling(runbook, contact, stale_after, webhook or None, email or None),
         )
     if as_json:
         print_json(monitor)
@@ -243,6 +252,7 @@ def _print(monitor: Monitor) -> None:
             ("tolerance", _tolerated(monitor)),
             ("alarm", f"by {alarm.statistic}, a false one every {alarm.expected_run_length:g} chunks"),
             ("warning", f"a false one every {alarm.warning_run_length:g} chunks"),
+            *told(monitor.handling),
             ("epoch", f"{monitor.epoch}, since {when(monitor.changed_at)}"),
         ]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from typing import Annotated
 
 import typer
@@ -17,6 +18,31 @@ Features = Annotated[
     str | None,
     typer.Option("--features", metavar="A,B,...", help="Columns of the files, in order, comma separated."),
 ]
+
+Who = Annotated[
+    str | None, typer.Option("--who", help="Your name, for all to see. Default: that of your login.")
+]
+
+
+def name_of(who: str | None) -> str:
+    """Give the name that was given, else that of the login.
+
+    Raises
+    ------
+    typer.BadParameter
+        If the login has no name, as in some containers.
+
+    Examples
+    --------
+    >>> name_of("Ada")
+    'Ada'
+    """
+    if who is not None:
+        return who
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise typer.BadParameter("this login has no name; give yours with --who") from error
 
 
 def listed(text: str | None) -> list[str] | None:
