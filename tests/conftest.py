@@ -1,5 +1,6 @@
 """What the rooms' tests share: asyncio, and one real embedded store, emptied by each room before a test."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,8 @@ from nplmon.broker.embedded import EmbeddedStore
 # The same examples each time, and none fails because the machine is busy.
 settings.register_profile("nplmon", deadline=None, derandomize=True)
 settings.load_profile("nplmon")
+# The name that the tests give an application that they call without a port.
+os.environ.setdefault("NPLMON_ALLOWED_HOSTS", "nplmon")
 # Tracebacks as Python writes them: drawn with all local arrays in frames they take seconds, and hold up the event loop.
 structlog.configure(
     processors=[

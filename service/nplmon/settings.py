@@ -72,6 +72,13 @@ class Settings(BaseSettings):
             "machine's own name."
         ),
     )
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses of proxies, comma separated, that say truly whom they speak for (X-Forwarded-*).",
+    )
+    session_seconds: float = Field(
+        default=28_800.0, ge=60.0, description="After which a browser has to sign in again, in s."
+    )
     rate_limit: float = Field(
         default=1000.0,
         gt=0,

@@ -138,8 +138,13 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/v1/tokens", {}),
     ("DELETE", "/v1/tokens/0123456789abcdef", {}),
 ]
-NEED_NO_STORE = {("POST", "/v1/tokens")}
-"""Refused where no token is asked for."""
+NEED_NO_STORE = {
+    ("POST", "/v1/tokens"),
+    ("GET", "/v1/session"),
+    ("POST", "/v1/session"),
+    ("DELETE", "/v1/session"),
+}
+"""Where no token is asked for, these say so."""
 
 
 def test_all_requests_are_tried_without_a_store() -> None:

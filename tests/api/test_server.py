@@ -92,7 +92,7 @@ async def test_slow_reader_gets_the_newest(
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         slow.connect((host, int(port)))
-        slow.sendall(b"GET /v1/monitors/m/events?run=r HTTP/1.1\r\nHost: x\r\n\r\n")
+        slow.sendall(b"GET /v1/monitors/m/events?run=r HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         note = "x" * 6_000_000
         async with following(client) as event:
             for sequence in range(1, 7):

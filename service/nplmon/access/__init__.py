@@ -2,6 +2,7 @@
 
 from nplmon.access.errors import AccessError, Forbidden, RateLimited, Unauthorized
 from nplmon.access.gate import Gate
+from nplmon.access.hosts import Hosts, check_origin
 from nplmon.access.identity import NOBODY, Identity
 from nplmon.access.secret import new_token
 
@@ -10,8 +11,10 @@ __all__ = [
     "AccessError",
     "Forbidden",
     "Gate",
+    "Hosts",
     "Identity",
     "RateLimited",
     "Unauthorized",
+    "check_origin",
     "new_token",
 ]

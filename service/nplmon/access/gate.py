@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from nplmon.access.bucket import Buckets
 from nplmon.access.errors import RateLimited, Unauthorized
+from nplmon.access.hosts import Hosts
 from nplmon.access.identity import NOBODY, Identity
+from nplmon.access.sessions import Sessions
 from nplmon.access.verifier import Failures, Verifier
+from nplmon.broker import BrokerError
 
 if TYPE_CHECKING:
     from nplmon.broker import Broker
@@ -29,11 +33,13 @@ class Gate:
 
     def __init__(self, broker: Broker, settings: Settings) -> None:
         self.open = not settings.needs_tokens
+        self.hosts = Hosts(settings)
+        self.sessions = Sessions(broker, settings.session_seconds)
         failures = Failures()
         self._verifier = Verifier(broker, failures)
         self._rates = Buckets(rate=settings.rate_limit, burst=2.0 * settings.rate_limit)
 
-    async def identity(self, authorization: str | None, address: str) -> Identity:
+    async def identity(self, authorization: str | None, address: str, session: str | None = None) -> Identity:
         """Give who sends a request.
 
         Parameters
@@ -42,6 +48,8 @@ class Gate:
             Its header of this name.
         address:
             Where it comes from.
+        session:
+            What a browser holds that has signed in; used where there is no `authorization`.
 
         Raises
         ------
@@ -54,7 +62,7 @@ class Gate:
         """
         if self.open:
             return NOBODY
-        known = await self._known(authorization, address)
+        known = await self._known(authorization, address, session)
         wait = self._rates.take(known.id)
         if wait > 0.0:
             raise RateLimited(
@@ -64,7 +72,22 @@ class Gate:
             )
         return known
 
-    async def _known(self, authorization: str | None, address: str) -> Identity:
+    async def still(self, identity: Identity) -> bool:
+        """Tell whether somebody who was let in would be let in now: asked again for as long as an answer goes on."""
+        if identity.kind == "open":
+            return True
+        if identity.expires_at is not None and time.time() >= identity.expires_at:
+            return False
+        try:
+            if identity.kind == "session":
+                return await self.sessions.alive(identity.session)
+            return identity.kind == "oidc" or await self._verifier.alive(identity.id)
+        except BrokerError:
+            return True  # nor is there anything to tell
+
+    async def _known(self, authorization: str | None, address: str, session: str | None) -> Identity:
+        if authorization is None and session is not None:
+            return await self.sessions.identity(session)
         if authorization is None:
             raise Unauthorized("The request carries no token.")
         if not authorization.lower().startswith(BEARER):

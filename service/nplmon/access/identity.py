@@ -29,6 +29,8 @@ class Identity:
     monitor: str | None = None
     """The only monitor that it may touch; None: all."""
     expires_at: float | None = None
+    session: str = ""
+    """Digest of the session that it signed in with."""
 
     def may(self, scope: Scope) -> bool:
         """Tell whether it has this scope; admin has all, for it could give itself the others."""

@@ -77,6 +77,7 @@ class Verifier:
         self._failures = failures
         self._key = secrets.token_bytes(32)
         self._known: OrderedDict[bytes, Known] = OrderedDict()
+        self._alive: OrderedDict[str, tuple[float, bool]] = OrderedDict()
         self._checks: dict[bytes, asyncio.Task[Known | None]] = {}
         # One check at a time: each takes a core for 3 ms and 8 MB.
         self._turn = asyncio.Lock()
@@ -110,6 +111,16 @@ class Verifier:
             known.used_at = time.monotonic()
             await self._note(token)
         return token
+
+    async def alive(self, token: str) -> bool:
+        """Tell whether the token of this id is still there, as of at most two seconds ago."""
+        read_at, there = self._alive.get(token, (-FRESH_SECONDS, False))
+        if not there or time.monotonic() - read_at > FRESH_SECONDS:
+            there = await self._broker.tokens.get(token) is not None
+            self._alive[token] = (time.monotonic(), there)
+            if len(self._alive) > LARGEST:
+                self._alive.popitem(last=False)
+        return there
 
     async def _again(self, digest: bytes, known: Known) -> Known | None:
         """Look whether a token that was right is still there."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
 
 from nplmon.api.monitor_settings import settings_problem
+from nplmon.api.problems import Problem
 from nplmon.api.strict import Strict
+
+if TYPE_CHECKING:
+    from nplmon.access import Identity
 
 
 def said(text: str) -> str:
@@ -31,7 +35,8 @@ Comment = Annotated[str, Field(max_length=2000)]
 class AcknowledgeRequest(Strict):
     """Take note of an alarm: its level and the chunk that raised it, as they were looked at."""
 
-    who: Who
+    who: Who | None = None
+    """Needed where no token says it; elsewhere it is the token's name, whatever is said here."""
     comment: Annotated[Comment, AfterValidator(said)]
     level: Literal["warning", "alarm"]
     sequence: Annotated[int, Field(ge=1, lt=2**53)]
@@ -41,9 +46,26 @@ class TestRequest(Strict):
     """Fire a test alarm."""
 
     __test__ = False
-    who: Who
+    who: Who | None = None
+    """As in an acknowledgement."""
     comment: Comment = ""
     seconds: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 300.0
+
+
+def signed(identity: Identity, who: str | None) -> str:
+    """Give the name that stands under what is done: nobody signs with the name of another.
+
+    Raises
+    ------
+    Problem
+        `settings`, if no token and nothing else says it.
+    """
+    name = identity.signs(who or "")
+    if not name:
+        raise Problem(
+            "settings", "who: it says nobody.", field="who", value=who, remedy="Send your name as `who`."
+        )
+    return name
 
 
 RequestT = TypeVar("RequestT", AcknowledgeRequest, TestRequest)

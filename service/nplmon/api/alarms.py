@@ -8,10 +8,11 @@ import structlog
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from nplmon.api.alarm_request import AcknowledgeRequest, TestRequest, read_alarm_request
+from nplmon.api.alarm_request import AcknowledgeRequest, TestRequest, read_alarm_request, signed
 from nplmon.api.answers import Answer, JournalPage, TestState, described
 from nplmon.api.bodies import JSON, content_type, read_body
 from nplmon.api.context import InContext
+from nplmon.api.entry import InIdentity
 from nplmon.api.monitor_settings import SETTINGS_LIMIT
 from nplmon.api.names import MonitorPath, RunPath
 from nplmon.api.openapi import model_body
@@ -28,18 +29,19 @@ log = structlog.get_logger()
     openapi_extra=model_body(AcknowledgeRequest),
 )
 async def acknowledge_alarm(
-    request: Request, context: InContext, monitor: MonitorPath, run: RunPath
+    request: Request, context: InContext, identity: InIdentity, monitor: MonitorPath, run: RunPath
 ) -> Answer:
     """Take note of the alarm of a run; it stays raised, and everyone sees who knows about it."""
     content_type(request, (JSON,))
     asked = read_alarm_request(await read_body(request, SETTINGS_LIMIT), AcknowledgeRequest)
+    who = signed(identity, asked.who)
     broker = context.broker
     await broker.monitors.get(monitor)
     await broker.runs.get(monitor, run)
     await broker.alarms.acknowledge(
-        monitor, run, level=asked.level, sequence=asked.sequence, who=asked.who, comment=asked.comment
+        monitor, run, level=asked.level, sequence=asked.sequence, who=who, comment=asked.comment
     )
-    log.info("alarm acknowledged", monitor=monitor, run=run, level=asked.level, who=asked.who)
+    log.info("alarm acknowledged", monitor=monitor, run=run, level=asked.level, who=who)
     return Answer(await broker.runs.get(monitor, run))
 
 
@@ -56,27 +58,31 @@ async def show_test(context: InContext, monitor: MonitorPath) -> Answer:
     responses=described("The test alarm", TestAlarm, 201),
     openapi_extra=model_body(TestRequest),
 )
-async def begin_test(request: Request, context: InContext, monitor: MonitorPath) -> Answer:
+async def begin_test(
+    request: Request, context: InContext, identity: InIdentity, monitor: MonitorPath
+) -> Answer:
     """Fire a test alarm; it is marked as one everywhere, ends by itself, and touches no statistic."""
     content_type(request, (JSON,))
     asked = read_alarm_request(await read_body(request, SETTINGS_LIMIT), TestRequest)
+    who = signed(identity, asked.who)
     await context.broker.monitors.get(monitor)
     fired = await context.broker.alarms.begin_test(
-        monitor, seconds=asked.seconds, who=asked.who, comment=asked.comment
+        monitor, seconds=asked.seconds, who=who, comment=asked.comment
     )
-    log.info("test alarm", monitor=monitor, who=asked.who, seconds=asked.seconds)
+    log.info("test alarm", monitor=monitor, who=who, seconds=asked.seconds)
     return Answer(fired, 201)
 
 
 @router.delete("/v1/monitors/{monitor}/test-alarm", status_code=204)
 async def end_test(
     context: InContext,
+    identity: InIdentity,
     monitor: MonitorPath,
     who: Annotated[str, Query(max_length=100, description="Who ends it.")] = "",
 ) -> Response:
     """End the test alarm before its time; without one nothing happens."""
     await context.broker.monitors.get(monitor)
-    await context.broker.alarms.end_test(monitor, who=who)
+    await context.broker.alarms.end_test(monitor, who=identity.signs(who))
     return Response(status_code=204)
 
 

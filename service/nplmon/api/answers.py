@@ -215,6 +215,17 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True):
     info: TokenInfo
 
 
+class SessionState(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks, and what that one may do."""
+
+    access: Literal["open", "tokens"]
+    name: str
+    """Empty where nobody is asked who he is."""
+    scopes: tuple[Scope, ...]
+    monitor: str | None
+    expires_at: float | None
+
+
 class Health(msgspec.Struct, frozen=True):
     """The process lives."""
 
@@ -261,6 +272,7 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     TokenInfo,
     TokenList,
     NewToken,
+    SessionState,
     Health,
     Readiness,
 )

@@ -27,6 +27,7 @@ from nplmon.api import (
     refusals,
     runbooks,
     runs,
+    session,
     statistics,
     system,
     tokens,
@@ -36,6 +37,7 @@ from nplmon.api import (
 from nplmon.api.board import Board
 from nplmon.api.context import Context
 from nplmon.api.entry import enter
+from nplmon.api.headers import SafeHeaders
 from nplmon.api.metrics import Durations, Metrics
 from nplmon.api.ratios import Ratios
 from nplmon.api.updates import Updates
@@ -84,6 +86,7 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
     )
     app.state.context = context
     app.add_middleware(Durations, metrics=metrics)
+    app.add_middleware(SafeHeaders)
     refusals.install(app)
     openapi.describe(app)
     for part in (
@@ -104,6 +107,7 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
         system,
         health,
         tokens,
+        session,
         page,
     ):
         app.include_router(part.router)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from nplmon.api.answers import Answer, ChunkPlace, DeadList, described
 from nplmon.api.bodies import content_type, off_loop, read_body
 from nplmon.api.context import Context, InContext
+from nplmon.api.entry import InIdentity
 from nplmon.api.events import read_events
 from nplmon.api.json_events import ChunkBody
 from nplmon.api.metrics import PUSH_ROUTE
@@ -132,6 +133,7 @@ async def replay_chunk(context: InContext, monitor: MonitorPath, run: RunPath, c
 @router.delete("/v1/monitors/{monitor}/runs/{run}/chunks/{chunk}", status_code=204)
 async def delete_chunk(
     context: InContext,
+    identity: InIdentity,
     monitor: MonitorPath,
     run: RunPath,
     chunk: ChunkPath,
@@ -140,8 +142,8 @@ async def delete_chunk(
     """Delete a dead chunk for good; its events are gone, and its id is free."""
     await context.broker.monitors.get(monitor)
     await context.broker.runs.get(monitor, run)
-    await context.broker.dead_letters.delete(monitor, run, chunk, who=who)
-    log.info("dead chunk deleted", monitor=monitor, run=run, chunk=chunk, who=who)
+    await context.broker.dead_letters.delete(monitor, run, chunk, who=identity.signs(who))
+    log.info("dead chunk deleted", monitor=monitor, run=run, chunk=chunk, who=identity.signs(who))
     return Response(status_code=204)
 
 

@@ -8,6 +8,7 @@ from starlette.responses import Response, StreamingResponse
 
 from nplmon.api.answers import Overview, described
 from nplmon.api.context import InContext
+from nplmon.api.entry import InIdentity, while_allowed
 from nplmon.api.metrics import ALL_EVENTS_ROUTE
 from nplmon.api.updates import SnapshotStream
 
@@ -31,6 +32,6 @@ async def show_overview(context: InContext) -> Response:
         }
     },
 )
-async def follow_all(context: InContext) -> EventSourceResponse:
+async def follow_all(context: InContext, identity: InIdentity) -> EventSourceResponse:
     """Follow all monitors: all tiles at once, then each that changes."""
-    return SnapshotStream(context.board.stream())
+    return SnapshotStream(while_allowed(context, identity, context.board.stream()))

@@ -81,6 +81,9 @@ RULES: Mapping[str, Scope | Rule] = {
     "GET /v1/system": "read",
     f"GET {ALL_EVENTS_ROUTE}": "read",
     # Access.
+    "GET /v1/session": "known",
+    "POST /v1/session": "known",
+    "DELETE /v1/session": "known",
     "GET /v1/tokens": "admin",
     "POST /v1/tokens": "admin",
     "DELETE /v1/tokens/{token}": "admin",

@@ -12,6 +12,7 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.responses import StreamingResponse
 
 from nplmon.api.context import InContext
+from nplmon.api.entry import InIdentity, while_allowed
 from nplmon.api.metrics import EVENTS_ROUTE
 from nplmon.api.names import MonitorPath, RunQuery
 from nplmon.broker import StoreUnreachable, UnknownMonitor, UnknownRun
@@ -37,12 +38,14 @@ router = APIRouter(tags=["statistics"])
     response_class=StreamingResponse,
     responses={200: {"description": "Server-sent events `statistic`", "content": {"text/event-stream": {}}}},
 )
-async def follow(context: InContext, monitor: MonitorPath, run: RunQuery = None) -> EventSourceResponse:
+async def follow(
+    context: InContext, identity: InIdentity, monitor: MonitorPath, run: RunQuery = None
+) -> EventSourceResponse:
     """Follow the statistic: the present snapshot at once, then the newest whenever it changes."""
     await context.broker.monitors.get(monitor)
     if run is not None:
         await context.broker.runs.get(monitor, run)
-    return SnapshotStream(context.updates.stream(monitor, run))
+    return SnapshotStream(while_allowed(context, identity, context.updates.stream(monitor, run)))
 
 
 class SnapshotStream(EventSourceResponse):
