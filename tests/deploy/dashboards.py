@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tests.deploy.queries import substituted
 from tests.deploy.tools import ROOT
 
 DASHBOARDS = ROOT / "deploy" / "grafana" / "dashboards"
@@ -36,6 +37,16 @@ def queries(document: Document) -> Iterator[tuple[str, str]]:
         if variable["type"] == "query":
             (selector,) = re.findall(r"^label_values\((.+), \w+\)$", variable["query"]["query"])
             yield f"${variable['name']}", selector
+
+
+def drawn(monitor: str) -> dict[str, str]:
+    """Give every query that a dashboard draws, by where it is, with a regular expression for the monitors."""
+    return {
+        f"{name}: {where}": substituted(query.replace('=~"$monitor"', f'=~"{monitor}"'))
+        for name in NAMES
+        for where, query in queries(load(name))
+        if not where.startswith("$")
+    }
 
 
 def texts(part: object) -> Iterator[str]:

@@ -130,10 +130,16 @@ class Monitoring:
 
     def targets_up(self) -> set[str]:
         """Give the jobs of which a target was scraped."""
+        return {series["metric"]["job"] for series in self.ask("up == 1")}
+
+    def ask(self, query: str) -> list[dict[str, Any]]:
+        """Give the series that answer a query now."""
         answer = httpx.get(
-            f"{self.prometheus}/api/v1/query", params={"query": "up == 1"}, trust_env=False, timeout=10
-        )
-        return {series["metric"]["job"] for series in answer.json()["data"]["result"]}
+            f"{self.prometheus}/api/v1/query", params={"query": query}, trust_env=False, timeout=10
+        ).json()
+        assert answer["status"] == "success", f"{answer['error']}: {query}"
+        series: list[dict[str, Any]] = answer["data"]["result"]
+        return series
 
     def _start(self, program: str, *flags: str) -> None:
         first, configuration, address, storage = flags

@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from deploy.grafana.state import ALARM
+from tests.deploy.dashboards import drawn
 from tests.deploy.monitoring import Monitoring
 from tests.deploy.tools import system_tool
 from tests.up.running import REAL, Up, wait_until
@@ -26,6 +28,28 @@ SEED = 5
 EVENTS = 500
 ANOMALOUS = 0.2
 """Share of the events of an anomalous chunk that lie where ordinary ones are rare."""
+
+
+NOT_SHOWN = {
+    # Nothing of the kind happens here.
+    "warning",
+    "Age of the oldest chunk",
+    "Refused chunks",
+    # The monitor has no pool, no rate, no toys, and tolerates nothing.
+    "Pool left",
+    "Alarm withheld",
+    "Tolerated",
+    "Alarm of the rate",
+    "Events of the run",
+    "p of the rate, and of both",
+    "Rate unknown",
+    "Significance Z B",
+    "p B",
+    "Calibration by toys",
+    "State of the toys",
+    "Toys",
+}
+"""Panels of the dashboards that lack all, and, with its letter, a query of a panel."""
 
 
 class Source:
@@ -129,6 +153,7 @@ def test_alarms_reach_people_and_end_with_what_they_are_about(chain: Chain) -> N
         chain.source.push("a")
     chain.quiet(4)
     an_anomaly_is_raised(chain)
+    the_dashboards_show_it(chain)
     it_ends_when_somebody_knows(chain)
     another_ends_with_its_run(chain)
     a_test_goes_its_own_way(chain)
@@ -151,6 +176,19 @@ def an_anomaly_is_raised(chain: Chain) -> None:
     assert httpx.get(notes["page_url"], trust_env=False).status_code == httpx.codes.OK
     chain.told("shifters-urgent", "firing", "NplmonAnomaly")
     assert chain.raised("NplmonAnomalyWarning")["status"]["state"] == "suppressed"
+
+
+def the_dashboards_show_it(chain: Chain) -> None:
+    """Each query is answered by this Prometheus from what the running roles export."""
+
+    def missing() -> set[str]:
+        found = [where for where, query in drawn("m").items() if not chain.monitoring.ask(query)]
+        places = [where.partition(": ")[2] for where in found]
+        return {place for place in places if not {place, re.sub(r" [A-Z]$", "", place)} & NOT_SHOWN}
+
+    wait_until(lambda: not missing(), f"shown in all panels: {missing()}", 30)
+    (state,) = chain.monitoring.ask(drawn("m")["shifter: State A"])
+    assert int(state["value"][1]) == ALARM.code
 
 
 def it_ends_when_somebody_knows(chain: Chain) -> None:
