@@ -86,6 +86,7 @@ export class Sparkline {
     if (width < 10 || height < 10) return;
     const style = getComputedStyle(this.element);
     const colour = (name) => style.getPropertyValue(name).trim();
+    const unit = Math.min(2.5, Math.max(1, Number.parseFloat(style.fontSize) / 16));
     const shared = { x: sequence, mode: "lines", hoverinfo: "skip" };
     const last = value.findLastIndex((one) => one !== null);
     const heights = [...value, ...threshold].filter((one) => one !== null);
@@ -94,14 +95,14 @@ export class Sparkline {
     library.react(
       this.element,
       [
-        { ...shared, y: threshold, line: { color: colour("--ink"), width: 1, dash: "3px,3px" }, opacity: 0.75 },
-        { ...shared, y: value, line: { color: colour("--tint") || colour("--ink"), width: 2 } },
-        { x: [sequence[last]], y: [value[last]], mode: "markers", marker: { color: colour("--ink"), size: 6 }, cliponaxis: false, hoverinfo: "skip" },
+        { ...shared, y: threshold, line: { color: colour("--ink"), width: unit, dash: `${3 * unit}px,${3 * unit}px` }, opacity: 0.75 },
+        { ...shared, y: value, line: { color: colour("--tint") || colour("--ink"), width: 2 * unit } },
+        { x: [sequence[last]], y: [value[last]], mode: "markers", marker: { color: colour("--ink"), size: 6 * unit }, cliponaxis: false, hoverinfo: "skip" },
       ],
       {
         width: Math.round(width),
         height: Math.round(height),
-        margin: { l: 0, r: 4, t: 4, b: 4 },
+        margin: { l: 0, r: 4 * unit, t: 4 * unit, b: 4 * unit },
         xaxis: { visible: false, range: [sequence[0], sequence.at(-1)] },
         yaxis: { visible: false, range: [low - margin, high + margin] },
         showlegend: false,
