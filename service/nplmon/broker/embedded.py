@@ -206,6 +206,8 @@ class EmbeddedStore:
             "appendonly": "yes",
             "appendfsync": "everysec",
             "maxmemory-policy": "noeviction",
+            # A backup asks for an image as a replica does, and no second one will come.
+            "repl-diskless-sync-delay": "0",
             "daemonize": "no",
         }
         arguments = [text for name, value in settings.items() for text in (f"--{name}", value)]

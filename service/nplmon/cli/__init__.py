@@ -12,6 +12,7 @@ import typer
 from nplmon.cli import (
     alarm,
     analyse,
+    backup,
     calibrate,
     closure,
     dead,
@@ -74,6 +75,7 @@ for part in (
     alarm,
     dead,
     token,
+    backup,
     analyse,
     closure,
 ):
