@@ -13,15 +13,18 @@ const PATIENCE = 20_000;
 
 /**
  * Ask the service. `body` is sent as JSON; null is returned for an empty answer, text for other types than JSON.
- * `signal` gives the request up. Throws Problem.
+ * `signal` gives the request up; `token` is sent along. Throws Problem; where nobody is signed in, the document hears it.
  */
-export async function request(method, path, { body, signal, patience = PATIENCE } = {}) {
+export async function request(method, path, { body, signal, token, patience = PATIENCE } = {}) {
   const late = AbortSignal.timeout(patience);
   let answer;
   try {
     answer = await fetch(path, {
       method,
-      headers: body === undefined ? {} : { "Content-Type": "application/json" },
+      headers: {
+        ...(body !== undefined && { "Content-Type": "application/json" }),
+        ...(token && { Authorization: `Bearer ${token}` }),
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: signal ? AbortSignal.any([signal, late]) : late,
       cache: "no-store",
@@ -40,6 +43,7 @@ export async function request(method, path, { body, signal, patience = PATIENCE 
     if (answer.status === 204) return null;
     return type.includes("json") ? answer.json() : answer.text();
   }
+  if (answer.status === 401 && !token) document.dispatchEvent(new CustomEvent("signed-out"));
   throw await problem(answer, type, `${method} ${path}`);
 }
 

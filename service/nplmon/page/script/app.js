@@ -6,6 +6,7 @@ import { Frame } from "./frame.js";
 import { Live } from "./live.js";
 import { Router, href } from "./router.js";
 import { Shortcuts } from "./shortcuts.js";
+import { SignIn } from "./sign-in.js";
 
 const TITLES = { overview: "", system: "System", monitor: "", where: "where", alarm: "alarm" };
 
@@ -14,6 +15,7 @@ const live = new Live({ api });
 const router = new Router(show);
 const shortcuts = new Shortcuts(router);
 const frame = new Frame(live, { help: () => shortcuts.show() });
+document.querySelector(".instruments").prepend(new SignIn(live).element);
 
 let shown = null;
 let turn = 0;

@@ -2,6 +2,7 @@
 
 import { h, put } from "./element.js";
 import { problemBox } from "./notice.js";
+import { signedName } from "./sign-in.js";
 
 const KEPT = "nplmon.who";
 let made = 0;
@@ -48,7 +49,8 @@ export class Form {
     field.input = options
       ? h("select", shared, options.map(([value, word]) => h("option", { value }, word)))
       : h(rows ? "textarea" : "input", { ...shared, rows });
-    if (kept) field.input.value = remembered();
+    if (kept) field.input.value = signedName() || remembered();
+    if (kept && signedName()) field.input.readOnly = true;
     field.error = h("span", { class: "error", id: `${id}-error` });
     return h("p", { class: "field" }, h("label", { for: id }, label), field.input, field.error);
   }
