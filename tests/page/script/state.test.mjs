@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-const { ORDER, STATES, change, compare, flagsOf, stateOf, tally, testOf } = await import(
+const { ORDER, STATES, change, compare, flagsOf, hiddenAlarm, stateOf, tally, testOf } = await import(
   `${JSON.parse(process.env.PAGE)}/state.js`
 );
 
@@ -30,6 +30,14 @@ test("an open run becomes stale by itself, an alarm stays one and says so", () =
   assert.equal(stateOf(tile("a", "alarm"), 1601), "alarm");
   assert.deepEqual(flagsOf(tile("a", "alarm", { flags: ["test"] }), 1601), ["stale", "test"]);
   assert.deepEqual(flagsOf(tile("a", "stale", { flags: ["stale"] }), 1000), []);
+});
+
+test("an alarm is told of where another state hides it", () => {
+  const raised = { alarm: { level: "alarm" }, acknowledged: null };
+  assert.equal(hiddenAlarm(raised, "alarm"), null);
+  assert.equal(hiddenAlarm(raised, "closed"), "alarm");
+  assert.equal(hiddenAlarm({ ...raised, acknowledged: {} }, "stale"), "alarm acknowledged");
+  assert.equal(hiddenAlarm({ alarm: { level: "ok" }, acknowledged: null }, "stale"), null);
 });
 
 test("a test alarm ends by itself", () => {

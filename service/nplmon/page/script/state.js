@@ -94,6 +94,15 @@ export function flagsOf(tile, now) {
   return Object.keys(FLAGS).filter((flag) => flags.has(flag));
 }
 
+/**
+ * What a tile's state hides of its alarm, which stays raised while the run is stale or closed: "alarm", "warning",
+ * "alarm acknowledged"; null where the state says it, or where there is none.
+ */
+export function hiddenAlarm({ alarm, acknowledged }, state) {
+  if (alarm.level === "ok" || ["alarm", "warning", "acknowledged"].includes(state)) return null;
+  return acknowledged ? `${alarm.level} acknowledged` : alarm.level;
+}
+
 /** The test alarm of a tile, null once its time is over, whether the service has said so or not. */
 export function testOf({ test }, now) {
   return test && test.until > now ? test : null;

@@ -5,7 +5,7 @@ import { age, compact, counted, duration, localTime, number, probability, signif
 import { badge } from "./icon.js";
 import { href } from "./router.js";
 import { Sparkline } from "./sparkline.js";
-import { FLAGS, flagsOf, stateOf, testOf } from "./state.js";
+import { FLAGS, flagsOf, hiddenAlarm, stateOf, testOf } from "./state.js";
 
 /** Where the threshold stands on the gauge; what is beyond its end is drawn at the end, with an arrow. */
 const THRESHOLD_PLACE = 2 / 3;
@@ -77,20 +77,14 @@ export class Tile {
       this.state = state;
       mark(this.element, "data-state", state);
       put(this.badge, badge(state));
-      const alarming = state === "alarm" || state === "acknowledged";
-      this.name.setAttribute("href", href(`/monitors/${data.monitor}${alarming ? "/alarm" : ""}`));
     }
+    const path = `/monitors/${data.monitor}${data.alarm.level === "ok" || data.run_state === "closed" ? "" : "/alarm"}`;
+    mark(this.name, "href", href(path));
     this.test.hidden = !testOf(data, now);
     // A raised alarm is real, also while a test is fired beside it.
     say(this.test, data.alarm.level === "ok" ? "Test alarm" : "and a test");
     say(this.since, this.#since(state, now));
-    const flags = flagsOf(data, now).filter((flag) => flag !== "test");
-    const told = flags.map((flag) => (flag === "dead-letters" ? counted(data.dead, "dead letter") : FLAGS[flag]));
-    if (data.pending) told.push(`${counted(data.pending, "chunk")} waiting`);
-    if (String(told) !== String(this.told)) {
-      this.told = told;
-      put(this.flags, told.map((text, place) => h("li", { "data-flag": flags[place] ?? "pending" }, text)));
-    }
+    this.#drawFlags(state, now);
     const { worst_feature: worst } = data;
     const notable = worst && ["alarm", "warning", "acknowledged"].includes(state);
     say(this.worst, notable ? `${worst.name} shifted ${shift(worst)}` : (state === "uncalibrated" && data.note) || "");
@@ -115,6 +109,18 @@ export class Tile {
     if (state === "stale") return `for ${duration(now - (updated ?? opened))}`;
     if (state === "closed" && closed) return `${duration(now - closed)} ago`;
     return "";
+  }
+
+  #drawFlags(state, now) {
+    const { data } = this;
+    const hidden = hiddenAlarm(data, state);
+    const chips = flagsOf(data, now).map((flag) => [flag, flag === "dead-letters" ? counted(data.dead, "dead letter") : FLAGS[flag]]);
+    const told = chips.filter(([flag]) => flag !== "test");
+    if (hidden) told.unshift([data.acknowledged ? "acknowledged" : data.alarm.level, hidden]);
+    if (data.pending) told.push(["pending", `${counted(data.pending, "chunk")} waiting`]);
+    if (String(told) === this.told) return;
+    this.told = String(told);
+    put(this.flags, told.map(([flag, text]) => h("li", { "data-flag": flag }, text)));
   }
 
   #drawGauge() {
