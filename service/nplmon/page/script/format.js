@@ -56,29 +56,18 @@ export function power(value, digits = 2) {
   return `${mantissa.replace("-", MINUS)} × 10${raised}`;
 }
 
-/** A p-value, never smaller than what its calibration can tell: "p = 0.031", "p ≤ 1.0 × 10⁻⁴". */
+/** A p-value, "p = 0.031"; below what its calibration resolves it is an upper bound: "p ≤ 1.0 × 10⁻⁴". */
 export function probability(p, resolution = null) {
   if (missing(p)) return "no p";
   const bounded = !missing(resolution) && p <= resolution;
-  const shown = bounded ? resolution : p;
-  const text = shown >= 0.001 ? number(shown, 2) : power(shown, 2);
-  return `p ${bounded ? "≤" : "="} ${text}`;
+  return `p ${bounded ? "≤" : "="} ${p >= 0.001 ? number(p, 2) : power(p, 2)}`;
 }
 
-/** Z of a one-sided p of at most 0.5, to within 5e-4 (Abramowitz and Stegun 26.2.23). */
-export function sigmas(p) {
-  const t = Math.sqrt(-2 * Math.log(p));
-  const above = 2.515517 + t * (0.802853 + t * 0.010328);
-  const below = 1 + t * (1.432788 + t * (0.189269 + t * 0.001308));
-  return t - above / below;
-}
-
-/** A significance in standard deviations, never larger than its calibration can tell: "3.2 σ", "≥ 3.7 σ". */
+/** A significance in standard deviations; a lower bound where p is an upper one: "3.2 σ", "≥ 3.7 σ". */
 export function significance(z, p = null, resolution = null) {
   if (missing(z)) return "no Z";
   const bounded = !missing(p) && !missing(resolution) && p <= resolution;
-  const shown = bounded ? Math.min(z, sigmas(resolution)) : z;
-  return `${bounded ? "≥ " : ""}${shown.toFixed(1).replace("-", MINUS)} σ`;
+  return `${bounded ? "≥ " : ""}${z.toFixed(1).replace("-", MINUS)} σ`;
 }
 
 /** A share: 12 %. */

@@ -76,12 +76,12 @@ function judged(found, deciding) {
     ...items,
     item(
       "p-value",
-      probability(found.p).replace(/^p = /, ""),
+      probability(found.p, found.p_resolution).replace(/^p (= )?/, ""),
       found.p_threshold == null ? null : `an alarm is due at ${probability(found.p_threshold).replace(/^p = /, "")}`,
       resolution(found),
       found.state,
     ),
-    item("Z", significance(found.z), "Gaussian standard deviations, one-sided", found.state),
+    item("Z", significance(found.z, found.p, found.p_resolution), "Gaussian standard deviations, one-sided", found.state),
     item(
       "Without anomaly",
       found.null_mean === null ? "–" : `${statistic(found.null_mean)} ± ${statistic(found.null_deviation)}`,
