@@ -1,6 +1,6 @@
 /** Course words: a course as sentences, as labels of its points, and as columns of a table. */
 
-import { HALTED, nullColumns } from "./course-columns.js";
+import { halted, HALTED, nullColumns } from "./course-columns.js";
 import { count, counted, probability, significance, statistic, utcTime } from "./format.js";
 import { kindName, KINDS } from "./kinds.js";
 
@@ -130,7 +130,7 @@ export function courseLegend(course, { second, sum }, marks, pauses, looks) {
       ? ["null mean ± 1", "± 2", "± 3 standard deviations", "null mean"]
       : ["where 68 %", "95 %", "99.7 % of ordinary runs lie", "their median"];
   const has = (values) => values?.some((value) => value !== null && value !== undefined);
-  const stops = new Set(course.statistic_state.filter((state) => state in HALTED));
+  const stops = new Set(halted(course).map(({ key }) => key));
   return [
     { mark: "line-point", colour: "--data", text: `${name} of all chunks so far` },
     ...(shape
@@ -149,7 +149,9 @@ export function courseLegend(course, { second, sum }, marks, pauses, looks) {
       colour: "--data",
       text: "t_chunk of each chunk by itself, with its null mean ± 1 and 2 standard deviations",
     },
-    ...[...stops].map((state) => ({ mark: "fill", colour: "--plot-halted-faint", text: HALTED[state] })),
+    ...[...stops]
+      .filter((state) => state in HALTED)
+      .map((state) => ({ mark: "fill", colour: "--plot-halted-faint", text: HALTED[state] })),
     ...(pauses.length ? [{ mark: "fill", colour: "--plot-stale-faint", text: "stale: no chunk came" }] : []),
     ...Object.entries(looks)
       .filter(([kind]) => marks.some((mark) => mark.kind === kind))
