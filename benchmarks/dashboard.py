@@ -20,21 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
+from benchmarks.dashboard_store import entry, fill, snapshot
 from benchmarks.machine import machine
 from redis import Redis
 
 from nplmon.broker.embedded import EmbeddedStore
-from nplmon.broker.findings import AnomalousEvent, FeatureRatio, PairMap
-from nplmon.broker.messages import HistoryEntry, Monitor, Reference, Snapshot, Statistic, StatisticKind
 
-KINDS: tuple[StatisticKind, ...] = (
-    "t_chunk", "t_agg", "t_ref", "t_score", "t_sum",
-    "log_e", "log_sr", "log_cusum", "log_e_poisson", "log_sr_poisson", "log_cusum_poisson",
-)  # fmt: skip
 PROGRAM = "from nplmon.api import serve; from nplmon.settings import Settings; serve(Settings())"
 TICKS = os.sysconf("SC_CLK_TCK")
-FEATURES = ("pt1", "pt2", "eta1", "eta2", "dphi")
 
 
 class Api:
@@ -66,154 +59,17 @@ class Api:
         self.process.communicate(timeout=30)
 
 
-def statistic(kind: StatisticKind, sequence: int, draw: random.Random) -> Statistic:
-    """Give a statistic with all its numbers."""
-    evidence = kind.startswith("log")
-    return Statistic(
-        kind=kind,
-        value=draw.gauss(100, 10),
-        state="closed form",
-        p=draw.random(),
-        z=draw.gauss(0, 1),
-        null_mean=None if evidence else draw.gauss(100, 1),
-        null_deviation=None if evidence else draw.random(),
-        null_quantiles=() if evidence else tuple(sorted(draw.gauss(100, 10) for _ in range(7))),
-        threshold=draw.gauss(150, 1),
-        warning_threshold=draw.gauss(140, 1),
-        width=draw.random(),
-        sequence=sequence,
-        note="takes the reference for H0 itself: exposure 0.12 of the budget of 0.5" if evidence else "",
-    )
-
-
-def entry(sequence: int, draw: random.Random) -> bytes:
-    """Give a line of a history."""
-    line = HistoryEntry(
-        sequence=sequence,
-        chunk=f"chunk-{sequence:06d}",
-        state="applied",
-        events=2000,
-        exposure=draw.random(),
-        accepted_at=1.7e9 + draw.random(),
-        applied_at=1.7e9 + draw.random(),
-        fit_seconds=draw.random(),
-        trainer="host-4711-abcdef",
-        statistics={kind: statistic(kind, sequence, draw) for kind in KINDS},
-    )
-    return msgspec.json.encode(line)
-
-
-def snapshot(monitor: str, sequence: int, draw: random.Random) -> bytes:
-    """Give a snapshot with five features, a map and the most anomalous events."""
-    bins = range(50)
-    features = tuple(
-        FeatureRatio(
-            name=name,
-            unit="GeV",
-            edges=tuple(draw.random() for _ in range(51)),
-            data=tuple(float(draw.randrange(1000)) for _ in bins),
-            reference=tuple(draw.random() for _ in bins),
-            reference_error=tuple(draw.random() for _ in bins),
-            learned=tuple(draw.random() for _ in bins),
-            shift=draw.gauss(0, 0.01),
-            rank=rank,
-        )
-        for rank, name in enumerate(FEATURES, 1)
-    )
-    cells = tuple(tuple(draw.random() for _ in range(20)) for _ in range(20))
-    pair = PairMap(
-        x="pt1",
-        y="eta1",
-        x_edges=tuple(draw.random() for _ in range(21)),
-        y_edges=tuple(draw.random() for _ in range(21)),
-        data=tuple(tuple(draw.randrange(100) for _ in range(20)) for _ in range(20)),
-        reference=cells,
-        learned=cells,
-        excess=1.0,
-    )
-    anomalous = tuple(
-        AnomalousEvent(chunk="c", sequence=1, row=i, log_ratio=draw.random(), values=(1.0,) * 5)
-        for i in range(20)
-    )
-    found = Snapshot(
-        monitor=monitor,
-        run="r",
-        run_epoch=1,
-        monitor_epoch=1,
-        reference_hash="ab12",
-        sequence=sequence,
-        chunks=sequence,
-        dead=0,
-        events=2000 * sequence,
-        expected=2000.0 * sequence,
-        exposure_ratio=0.1,
-        statistics={kind: statistic(kind, sequence, draw) for kind in KINDS},
-        deciding="t_score",
-        features=features,
-        pair=pair,
-        anomalous=anomalous,
-        updated_at=time.time(),
-        last_accepted_at=time.time(),
-    )
-    return msgspec.json.encode(found)
-
-
-def fill(redis: Redis, monitors: int, chunks: int) -> float:
-    """Write monitors with a run of so many chunks each; give the size of a line, in bytes."""
-    draw = random.Random(1)  # noqa: S311 (numbers to measure with)
-    reference = Reference(
-        name="sm",
-        hash="ab12",
-        features=FEATURES,
-        units=("GeV", "GeV", "", "", "rad"),
-        events=100_000,
-        weighted=False,
-        sum_weights=1e5,
-        effective_events=1e5,
-        means=(0.0,) * 5,
-        standard_deviations=(1.0,) * 5,
-        minima=(-3.0,) * 5,
-        maxima=(3.0,) * 5,
-        created_at=1.0,
-    )
-    redis.set("nplmon:{reference:ab12}:meta", msgspec.json.encode(reference))
-    lines = [entry(sequence, draw) for sequence in range(1, chunks + 1)]
-    for number in range(monitors):
-        name = f"monitor-{number:02d}"
-        prefix = f"nplmon:{{{name}}}"
-        monitor = Monitor(
-            name=name,
-            epoch=1,
-            reference="sm",
-            reference_hash="ab12",
-            features=FEATURES,
-            units=reference.units,
-            created_at=1.0,
-            changed_at=1.0,
-        )
-        body = msgspec.json.encode(monitor)
-        redis.mset({f"{prefix}:monitor": body, f"{prefix}:monitor:1": body})
-        redis.sadd("nplmon:monitors", name)
-        redis.zadd(f"{prefix}:runs", {"r": 1.0})
-        fields = {"state": "open", "epoch": 1, "monitor_epoch": 1, "dead": 0, "opened_at": time.time()}
-        counts = {"accepted": chunks, "applied": chunks, "sequence": chunks}
-        redis.hset(f"{prefix}:run:r", mapping={**fields, **counts})
-        redis.set(f"{prefix}:run:r:snapshot", snapshot(name, chunks, draw))
-        for start in range(0, chunks, 500):
-            redis.rpush(f"{prefix}:run:r:history", *lines[start : start + 500])
-    return sum(map(len, lines)) / max(1, len(lines))
-
-
-def timed(client: httpx.Client, path: str, repeats: int) -> dict[str, float]:
-    """Give median and longest time of a request, in s, and the size of its answer, in bytes."""
-    times, size = [], 0
+def timed(api: Api, client: httpx.Client, path: str, repeats: int) -> dict[str, float]:
+    """Give median and longest time of a request and the API's mean processor time, in s, and the answer's bytes."""
+    times, size, used = [], 0, api.processor_seconds()
     for _ in range(repeats):
         began = time.perf_counter()
         answer = client.get(path)
         times.append(time.perf_counter() - began)
         assert answer.status_code == 200, answer.text
         size = len(answer.content)
-    return {"median": statistics.median(times), "longest": max(times), "bytes": size}
+    used = (api.processor_seconds() - used) / repeats
+    return {"median": statistics.median(times), "longest": max(times), "processor": used, "bytes": size}
 
 
 async def follow(address: str, told: dict[str, list[float]], whole: asyncio.Event, monitors: int) -> None:
@@ -339,12 +195,12 @@ def measured(options: argparse.Namespace, directory: Path) -> list[tuple[str, st
 
 def _asked(api: Api, redis: Redis, options: argparse.Namespace) -> list[tuple[str, str]]:
     with httpx.Client(base_url=api.address, timeout=60) as client:
-        cold = timed(client, "/v1/overview", 1)
+        cold = timed(api, client, "/v1/overview", 1)
         found = asyncio.run(live(api, redis, options))
         rows = [
             ("`GET /v1/overview`, the first after a start", _told(cold)),
             ("all histories read once, for the sparklines", f"{found['whole after']:.1f} s"),
-            ("`GET /v1/overview`, later", _told(timed(client, "/v1/overview", 20))),
+            ("`GET /v1/overview`, later", _told(timed(api, client, "/v1/overview", 20))),
             (
                 f"processor, {options.readers} readers, nothing changes",
                 f"{100 * found['idle processor']:.0f} %",
@@ -360,8 +216,8 @@ def _asked(api: Api, redis: Redis, options: argparse.Namespace) -> list[tuple[st
         ]
         for path in ("course", "course.csv", "course?points=10000", "history", "statistic"):
             address = f"/v1/monitors/monitor-00/{path}"
-            rows.append((f"`GET .../{path}`", _told(timed(client, address, 10))))
-        rows.append(("`GET /v1/system`", _told(timed(client, "/v1/system", 10))))
+            rows.append((f"`GET .../{path}`", _told(timed(api, client, address, 10))))
+        rows.append(("`GET /v1/system`", _told(timed(api, client, "/v1/system", 10))))
     busy, alone = asyncio.run(held(api.address, "/v1/monitors/monitor-00/course"))
     much = f"{1e3 * busy:.0f} ms, else {1e3 * alone:.0f} ms"
     return [*rows, ("longest answer of `/healthz` while courses are read", much)]
@@ -370,7 +226,9 @@ def _asked(api: Api, redis: Redis, options: argparse.Namespace) -> list[tuple[st
 def _told(times: dict[str, float]) -> str:
     median, longest = 1e3 * times["median"], 1e3 * times["longest"]
     among = "" if median == longest else f", at most {longest:.0f} ms"
-    return f"{median:.0f} ms{among}; {times['bytes'] / 1e3:,.0f} kB"
+    return (
+        f"{median:.0f} ms{among}; processor {1e3 * times['processor']:.0f} ms; {times['bytes'] / 1e3:,.0f} kB"
+    )
 
 
 def main() -> None:

@@ -103,6 +103,13 @@ async def served(shared: Process, redis_url: str) -> AsyncIterator[httpx.AsyncCl
         yield client
 
 
+async def described(broker: Broker, description: str) -> None:
+    """Give the monitor a description, and say that something changed."""
+    changed = msgspec.structs.replace(await broker.monitors.get("m"), description=description)
+    await broker.connection.ask("SET", "nplmon:{m}:monitor", msgspec.json.encode(changed))
+    await broker.connection.ask("PUBLISH", "nplmon:{m}:updates", "r")
+
+
 async def until(event: Any, wanted: str, **members: Any) -> dict[str, Any]:
     """Wait for an event with these members."""
     while True:
@@ -155,13 +162,7 @@ async def test_many_changes_make_few_events(
         received = []
         began = time.monotonic()
         for number in range(100):
-            changed = await broker.monitors.get("m")
-            await broker.connection.ask(
-                "SET",
-                "nplmon:{m}:monitor",
-                msgspec.json.encode(msgspec.structs.replace(changed, description=f"{number}")),
-            )
-            await broker.connection.ask("PUBLISH", "nplmon:{m}:updates", "r")
+            await described(broker, f"{number}")
             await asyncio.sleep(0.01)
         took = time.monotonic() - began
         while not received or received[-1] != "99":
@@ -178,6 +179,18 @@ async def test_a_ping_tells_the_time_also_when_nothing_changes(
         said = [await anext(stream) for _ in range(2)]
     now = [float(re.fullmatch(rb'event: ping\ndata: {"now":([\d.]+)}\n\n', one)[1]) for one in said]  # type: ignore[index]
     assert 0.04 < now[1] - now[0] < 5
+
+
+async def test_what_did_not_change_is_not_told(
+    served: httpx.AsyncClient, monitor: dict[str, Any], broker: Broker
+) -> None:
+    async with following(served, "/v1/events") as event:
+        first = await until(event, "tile")
+        for _ in range(3):
+            await described(broker, first["description"])
+            await asyncio.sleep(0.6)
+        await described(broker, "other")
+        assert (await event())[2]["description"] == "other"
 
 
 @pytest.mark.slow

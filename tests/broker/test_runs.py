@@ -77,7 +77,9 @@ async def test_a_reset_begins_at_zero_with_the_present_settings(broker: Broker, 
     await broker.runs.close("muons", "70")
     await broker.monitors.change(a_monitor(epoch=2), statistical=True)
 
+    before = (await broker.runs.get("muons", "7")).opened_at
     run = await broker.runs.reset("muons", "7")
+    assert run.opened_at > before, "what has just begun is not stale"
     assert (run.state, run.epoch, run.monitor_epoch, run.accepted, run.applied, run.dead) == (
         "open",
         2,

@@ -159,6 +159,7 @@ class Run(Message, frozen=True, kw_only=True):
     """Chunks applied to the statistic, dead ones not counted."""
     dead: int
     opened_at: float
+    """When this epoch began: by the first chunk, or by the reset."""
     closed_at: float | None = None
     acknowledged: Acknowledgement | None = None
     """The last one given; in force while the alarm is still the one that it names."""

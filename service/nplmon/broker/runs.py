@@ -51,8 +51,9 @@ local stored = redis.call('GET', monitor)
 if not stored or redis.call('EXISTS', run) == 0 then return {} end
 if redis.call('HGET', run, 'epoch') ~= epoch then return redis.call('HGETALL', run) end
 redis.call('HINCRBY', run, 'epoch', 1)
+local _, _, time = now()
 redis.call('HSET', run, 'state', 'open', 'monitor_epoch', string.format('%d', cjson.decode(stored).epoch),
-  'accepted', 0, 'applied', 0, 'dead', 0, 'sequence', 0)
+  'accepted', 0, 'applied', 0, 'dead', 0, 'sequence', 0, 'opened_at', time)
 redis.call('HDEL', run, 'closed_at', 'acknowledged', 'stale')
 redis.call('SADD', open_runs, name)
 for _, key in ipairs(contents) do redis.call('UNLINK', key) end
