@@ -38,6 +38,7 @@ class Road:
         self.run = ""
         self.receipts: dict[str, Receipt] = {}
         self._directory = directory
+        self.data = directory / "data"
         self._duplicates = 0
         self._ups: list[Up] = []
         self._clients: list[Client] = []
@@ -91,10 +92,14 @@ class Road:
         assert self.client.add_to_pool("r", POOL).added == len(POOL)
         self.client.create_monitor("m", "r", kernel={"centres": 150})
 
-    def produce(self, run: str) -> None:
-        """Let two producers send all chunks; ten are sent by both, and each sends some of its own again."""
+    def begin(self, run: str) -> None:
+        """Begin a run."""
         self.run, self.receipts, self._duplicates = run, {}, 0
         self._begin = len(POOL) - self.client.pool("r").left["m"]
+
+    def produce(self, run: str) -> None:
+        """Let two producers send all chunks; ten are sent by both, and each sends some of its own again."""
+        self.begin(run)
         names = list(EVENTS)
         for share in (names[:30], names[:19:-1]):
             thread = threading.Thread(target=self._send, args=(share,))
