@@ -57,8 +57,8 @@ STATISTICS = Section(
         ),
         course(
             "p",
-            "p-value of each statistic under its null, the choice of the kernel width included; dashed the "
-            "smallest that its calibration can tell.",
+            "p-value of each statistic under its null, the choice of the kernel width included; below what "
+            "its calibration can tell (dashed) it is an upper bound.",
             "sci",
             Query(of_kind("nplmon_p_value"), "{{kind}}"),
             Query(of_kind("nplmon_p_value_resolution"), "{{kind}} resolution"),

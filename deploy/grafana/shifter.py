@@ -123,6 +123,13 @@ THIS_MONITOR = Section(
             size=(8, 10),
         ),
         words(
+            "Latched alarm",
+            "The highest level that the run has reached, by its shape or its rate. It stays also when somebody has "
+            "acknowledged it, and when the run is stale or closed.",
+            Query(latest("nplmon_alarm_level"), "alarm"),
+            meaning=LEVELS,
+        ).links([link("Alarm handling", "${nplmon}/monitors/${monitor}/alarm")]),
+        words(
             "Alarm of the rate",
             "Whether the number of events raised a warning or an alarm; no data where the rate is not tested.",
             Query(latest("nplmon_rate_alarm_level"), "rate"),
@@ -139,6 +146,7 @@ THIS_MONITOR = Section(
             "Chunks in the live run's statistic.",
             "short",
             Query(latest("nplmon_run_chunks"), "chunks"),
+            size=(3, 4),
             decimals=0,
         ),
         number(
@@ -146,12 +154,14 @@ THIS_MONITOR = Section(
             "Events in the live run's statistic.",
             "short",
             Query(latest("nplmon_run_events"), "events"),
+            size=(3, 4),
         ),
         number(
-            "Run open for",
-            "Time since the live run was opened.",
+            "Run opened",
+            "How long ago the live run was opened.",
             "s",
             Query(age("nplmon_run_opened_timestamp_seconds"), "{{monitor}}"),
+            size=(3, 4),
             decimals=0,
         ),
         number(
@@ -160,6 +170,7 @@ THIS_MONITOR = Section(
             "applied.",
             "suffix: chunks",
             Query(latest("nplmon_unapplied_chunks"), "chunks"),
+            size=(3, 4),
             decimals=0,
         ).links(runbooks("NplmonBacklogOld")),
     ],
