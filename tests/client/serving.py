@@ -188,7 +188,7 @@ def served(directory: Path, **settings: int) -> Iterator[Service]:
             port = server.servers[0].sockets[0].getsockname()[1]
             yield Service(f"http://127.0.0.1:{port}", store.url)
         finally:
-            app.state.context.updates.close()
+            app.state.context.close()
             server.should_exit = True
             thread.join(20)
     finally:
