@@ -135,6 +135,7 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/v1/monitors/m/calibration", {}),
     ("GET", "/v1/monitors/m/calibration", {}),
     ("DELETE", "/v1/monitors/m/calibration", {}),
+    ("GET", "/v1/audit", {}),
     ("GET", "/v1/tokens", {}),
     ("DELETE", "/v1/tokens/0123456789abcdef", {}),
 ]

@@ -268,7 +268,7 @@ async def test_two_changes_at_once_are_both_made(
     made = broker.monitors.change
     calls = 0
 
-    async def outrun(changed: Monitor, *, statistical: bool) -> None:
+    async def outrun(changed: Monitor, *, statistical: bool, who: str) -> None:
         nonlocal calls
         calls += 1
         if calls == 1:

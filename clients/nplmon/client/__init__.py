@@ -1,6 +1,6 @@
 """The Python client of an nplmon service: httpx and numpy only, blocking and asynchronous."""
 
-from nplmon.client.access import NewToken, TokenInfo
+from nplmon.client.access import AuditEntry, NewToken, TokenInfo
 from nplmon.client.alarm_records import Acknowledgement, Alarm, Handling, JournalEntry, Runbook, TestAlarm
 from nplmon.client.awaiting import AsyncClient
 from nplmon.client.blocking import Client
@@ -87,6 +87,7 @@ __all__ = [
     "AlarmPolicy",
     "AnomalousEvent",
     "AsyncClient",
+    "AuditEntry",
     "Busy",
     "CalibrationPlan",
     "CalibrationStatus",

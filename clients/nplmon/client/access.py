@@ -36,6 +36,20 @@ class NewToken:
     info: TokenInfo
 
 
+@dataclass(frozen=True, kw_only=True)
+class AuditEntry:
+    """One thing that somebody changed; `token` is an id, `oidc:SUBJECT`, or `store`."""
+
+    id: str
+    at: float
+    who: str
+    token: str
+    address: str
+    action: str
+    object: str
+    status: int
+
+
 def create_token(
     name: str, scopes: Sequence[Scope], *, monitor: str | None = None, days: float | None = None
 ) -> Call[NewToken]:
@@ -67,6 +81,18 @@ def tokens() -> Call[tuple[TokenInfo, ...]]:
 def revoke_token(token: str) -> Call[None]:
     """Revoke the token of this id; within two seconds it is good for nothing, nor are sessions made with it."""
     return Call("DELETE", f"/v1/tokens/{quote(token, safe='')}", lambda _: None, repeatable=False)
+
+
+def audit(*, limit: int = 200, before: str | None = None) -> Call[tuple[AuditEntry, ...]]:
+    """Give who changed what, the newest first; `before` is the id of an entry to go on from."""
+    return Call("GET", "/v1/audit", _audit, params={"limit": limit, "before": before})
+
+
+def _audit(answer: Answer) -> tuple[AuditEntry, ...]:
+    said = answer.json()
+    if not isinstance(said, dict) or not isinstance(said.get("entries"), list):
+        raise UnexpectedAnswer("the answer has no list 'entries'; is this address an nplmon service?")
+    return tuple(decode(AuditEntry, item) for item in said["entries"])
 
 
 def _tokens(answer: Answer) -> tuple[TokenInfo, ...]:

@@ -98,3 +98,4 @@ class Operations:
     create_token = Operation(access.create_token)
     tokens = Operation(access.tokens)
     revoke_token = Operation(access.revoke_token)
+    audit = Operation(access.audit)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from nplmon.api.course_columns import Course
 from nplmon.api.system_messages import System
 from nplmon.api.tiles import Tile
-from nplmon.broker.access_messages import Scope
+from nplmon.broker.access_messages import AuditEntry, Scope
 from nplmon.broker.alarm_messages import JournalEntry, TestAlarm
 from nplmon.broker.findings import AnomalousEvent, FeatureRatio, PairMap
 from nplmon.broker.messages import (
@@ -215,6 +215,12 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True):
     info: TokenInfo
 
 
+class AuditPage(msgspec.Struct, frozen=True):
+    """Who changed what, the newest first."""
+
+    entries: list[AuditEntry]
+
+
 class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks, and what that one may do."""
 
@@ -273,6 +279,7 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     TokenList,
     NewToken,
     SessionState,
+    AuditPage,
     Health,
     Readiness,
 )

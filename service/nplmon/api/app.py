@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from nplmon.access import Gate
 from nplmon.api import (
     alarms,
+    audit,
     calibrations,
     chunks,
     course,
@@ -34,6 +35,7 @@ from nplmon.api import (
     updates,
     where,
 )
+from nplmon.api.audited import Audited
 from nplmon.api.board import Board
 from nplmon.api.context import Context
 from nplmon.api.entry import enter
@@ -86,6 +88,7 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
     )
     app.state.context = context
     app.add_middleware(Durations, metrics=metrics)
+    app.add_middleware(Audited, context=context)
     app.add_middleware(SafeHeaders)
     refusals.install(app)
     openapi.describe(app)
@@ -108,6 +111,7 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
         health,
         tokens,
         session,
+        audit,
         page,
     ):
         app.include_router(part.router)

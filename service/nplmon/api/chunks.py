@@ -121,10 +121,14 @@ async def list_dead(context: InContext, monitor: MonitorPath) -> Answer:
     status_code=202,
     responses=described("The new receipt", Receipt, 202),
 )
-async def replay_chunk(context: InContext, monitor: MonitorPath, run: RunPath, chunk: ChunkPath) -> Answer:
+async def replay_chunk(
+    context: InContext, identity: InIdentity, monitor: MonitorPath, run: RunPath, chunk: ChunkPath
+) -> Answer:
     """Put a dead chunk at the end of the queue again."""
     await context.broker.monitors.get(monitor)
-    admitted = await context.broker.admission.replay(monitor, run, chunk, context.settings.backlog_limit)
+    admitted = await context.broker.admission.replay(
+        monitor, run, chunk, context.settings.backlog_limit, who=identity.name
+    )
     receipt = _receipt(admitted, monitor, run)
     log.info("chunk replayed", monitor=monitor, run=run, chunk=chunk, sequence=receipt.sequence)
     return Answer(receipt, 202, headers={"Location": _location(receipt)})

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from nplmon.api.answers import Answer, MonitorList, described
 from nplmon.api.bodies import JSON, content_type, read_body
 from nplmon.api.context import Context, InContext
+from nplmon.api.entry import InIdentity
 from nplmon.api.monitor_settings import (
     SETTINGS_LIMIT,
     MonitorChange,
@@ -65,17 +66,19 @@ async def show_monitor(context: InContext, monitor: MonitorPath) -> Answer:
     responses=described("The monitor as it is now", Monitor),
     openapi_extra=model_body(MonitorChange),
 )
-async def change_monitor(request: Request, context: InContext, monitor: MonitorPath) -> Answer:
+async def change_monitor(
+    request: Request, context: InContext, identity: InIdentity, monitor: MonitorPath
+) -> Answer:
     """Change a monitor; anything but the description and the handling of alarms begins a new epoch."""
     content_type(request, (JSON,))
     asked = read_settings(await read_body(request, SETTINGS_LIMIT), MonitorChange)
     for _ in range(ATTEMPTS - 1):
         try:
-            return Answer(await _change(context, monitor, asked))
+            return Answer(await _change(context, monitor, asked, identity.name))
         except EpochMoved:
             # Somebody else changed it in between: merge into what it is now.
             continue
-    return Answer(await _change(context, monitor, asked))
+    return Answer(await _change(context, monitor, asked, identity.name))
 
 
 @router.delete("/v1/monitors/{monitor}", status_code=204)
@@ -87,7 +90,7 @@ async def delete_monitor(context: InContext, monitor: MonitorPath) -> Response:
     return Response(status_code=204)
 
 
-async def _change(context: Context, name: str, asked: MonitorChange) -> Monitor:
+async def _change(context: Context, name: str, asked: MonitorChange, who: str) -> Monitor:
     broker = context.broker
     present = await broker.monitors.get(name)
     if "reference" in asked.model_fields_set:
@@ -105,7 +108,7 @@ async def _change(context: Context, name: str, asked: MonitorChange) -> Monitor:
     )
     if statistical:
         monitor = msgspec.structs.replace(monitor, epoch=present.epoch + 1)
-    await broker.monitors.change(monitor, statistical=statistical)
+    await broker.monitors.change(monitor, statistical=statistical, who=who)
     log.info("monitor changed", monitor=name, epoch=monitor.epoch, new_epoch=statistical)
     return monitor
 

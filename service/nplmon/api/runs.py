@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from nplmon.api.answers import Answer, RunList, described
 from nplmon.api.context import Context, InContext
+from nplmon.api.entry import InIdentity
 from nplmon.api.names import MonitorPath, RunPath
 from nplmon.api.problems import Problem
 from nplmon.broker.messages import Run
@@ -29,19 +30,19 @@ async def show_run(context: InContext, monitor: MonitorPath, run: RunPath) -> An
 
 
 @router.post("/v1/monitors/{monitor}/runs/{run}/close", responses=described("The run, closed", Run))
-async def close_run(context: InContext, monitor: MonitorPath, run: RunPath) -> Answer:
+async def close_run(context: InContext, identity: InIdentity, monitor: MonitorPath, run: RunPath) -> Answer:
     """Close a run: no more chunks; those accepted are still applied."""
     await context.broker.monitors.get(monitor)
-    closed = await context.broker.runs.close(monitor, run)
+    closed = await context.broker.runs.close(monitor, run, who=identity.name)
     log.info("run closed", monitor=monitor, run=run, accepted=closed.accepted)
     return Answer(closed)
 
 
 @router.post("/v1/monitors/{monitor}/runs/{run}/reset", responses=described("The run, reset", Run))
-async def reset_run(context: InContext, monitor: MonitorPath, run: RunPath) -> Answer:
+async def reset_run(context: InContext, identity: InIdentity, monitor: MonitorPath, run: RunPath) -> Answer:
     """Begin a new epoch of a run: all counts and statistics from zero, state open."""
     await context.broker.monitors.get(monitor)
-    reset = await context.broker.runs.reset(monitor, run)
+    reset = await context.broker.runs.reset(monitor, run, who=identity.name)
     log.info("run reset", monitor=monitor, run=run, epoch=reset.epoch)
     return Answer(reset)
 

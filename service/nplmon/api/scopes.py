@@ -84,6 +84,7 @@ RULES: Mapping[str, Scope | Rule] = {
     "GET /v1/session": "known",
     "POST /v1/session": "known",
     "DELETE /v1/session": "known",
+    "GET /v1/audit": "admin",
     "GET /v1/tokens": "admin",
     "POST /v1/tokens": "admin",
     "DELETE /v1/tokens/{token}": "admin",

@@ -50,9 +50,10 @@ async def create_token(request: Request, context: InContext, identity: InIdentit
         asked.name, asked.scopes, monitor=asked.monitor, days=asked.days, created_by=identity.name
     )
     await context.broker.tokens.add(token)
-    request.state.object = f"/v1/tokens/{token.id}"
     log.info("token made", token=token.id, name=token.name, scopes=token.scopes, who=identity.name)
-    return Answer(NewToken(token=text, info=info_of(token, None)), 201, headers={"Cache-Control": "no-store"})
+    return Answer(
+        NewToken(token=text, info=info_of(token, None)), 201, headers={"Location": f"/v1/tokens/{token.id}"}
+    )
 
 
 @router.get("/v1/tokens", responses=described("All tokens, without their secrets", TokenList))

@@ -143,7 +143,7 @@ local receipt, sequence = enter(opening, name, chunk)
 redis.call('HSET', payloads, sequence, payload)
 redis.call('HDEL', kept, chunk)
 redis.call('HDEL', dead, name .. ':' .. chunk)
-note(journal, {kind = 'dead-replayed', run = name, chunk = chunk, sequence = tonumber(sequence)})
+note(journal, {kind = 'dead-replayed', run = name, chunk = chunk, who = who, sequence = tonumber(sequence)})
 return {'accepted', receipt, backlog()}
 """
 )
@@ -160,6 +160,7 @@ def replay(
     name: str,
     chunk: str,
     limit: int,
+    who: str,
 ) -> list[Any]:
     """Let a dead chunk enter again, at the end of the sequence.
 
@@ -293,7 +294,9 @@ class Admission:
         )
         return _admitted(reply)
 
-    async def replay(self, monitor: str, run: str, chunk: str, backlog_limit: int) -> Admitted:
+    async def replay(
+        self, monitor: str, run: str, chunk: str, backlog_limit: int, *, who: str = ""
+    ) -> Admitted:
         """Let a dead chunk enter again, with a new sequence number; "duplicate" if it is not dead.
 
         Raises
@@ -318,6 +321,7 @@ class Admission:
             name=run,
             chunk=chunk,
             limit=backlog_limit,
+            who=who,
         )
         if reply[0] == b"unknown-chunk":
             raise UnknownChunk(monitor, run, chunk)

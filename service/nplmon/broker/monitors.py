@@ -57,7 +57,7 @@ elseif present ~= tonumber(epoch) then
 end
 redis.call('SET', monitor, body)
 redis.call('SET', at_epoch, body)
-note(journal, {kind = 'monitor-changed', text = 'epoch ' .. epoch})
+note(journal, {kind = 'monitor-changed', who = who, text = 'epoch ' .. epoch})
 redis.call('PUBLISH', updates, '*')
 local state = redis.call('HGET', calibration, 'state')
 if statistical == '1' and state and state ~= 'cancelled' and state ~= 'void' then
@@ -80,6 +80,7 @@ def change(
     epoch: int,
     statistical: int,
     updates: str,
+    who: str,
     body: bytes,
 ) -> list[Any]:
     """Replace a monitor; with `statistical` 1 this begins the epoch given.
@@ -192,13 +193,15 @@ class Monitors:
         """Give the names of all monitors, in order."""
         return [monitor.name for monitor in await self.all()]
 
-    async def change(self, monitor: Monitor, *, statistical: bool) -> None:
+    async def change(self, monitor: Monitor, *, statistical: bool, who: str = "") -> None:
         """Replace a monitor.
 
         Parameters
         ----------
         monitor
             As it shall be; its epoch is the new one if the change is statistical, else the present one.
+        who
+            Who changes it, for the journal.
 
         Raises
         ------
@@ -223,6 +226,7 @@ class Monitors:
             epoch=monitor.epoch,
             statistical=int(statistical),
             updates=keys.updates,
+            who=who,
             body=to_json(monitor),
         )
         if status == b"unknown":

@@ -27,14 +27,16 @@ if redis.call('HGET', run, 'state') == 'open' then
   local _, _, time = now()
   redis.call('HSET', run, 'state', 'closed', 'closed_at', time)
   redis.call('SREM', open_runs, name)
-  note(journal, {kind = 'run-closed', run = name})
+  note(journal, {kind = 'run-closed', run = name, who = who})
   wake(done, name)
   redis.call('PUBLISH', updates, name)
 end
 return redis.call('HGETALL', run)
 """
 )
-def close(*, run: Key, open_runs: Key, done: Key, journal: Key, name: str, updates: str) -> list[bytes]:
+def close(
+    *, run: Key, open_runs: Key, done: Key, journal: Key, name: str, updates: str, who: str
+) -> list[bytes]:
     """Close a run: no more chunks; those accepted are still applied.
 
     Invariant: `open` holds exactly the runs that take chunks.
@@ -60,7 +62,7 @@ for _, key in ipairs(contents) do redis.call('UNLINK', key) end
 for _, field in ipairs(redis.call('HKEYS', dead)) do
   if string.sub(field, 1, #name + 1) == name .. ':' then redis.call('HDEL', dead, field) end
 end
-note(journal, {kind = 'run-reset', run = name, text = 'epoch ' .. redis.call('HGET', run, 'epoch')})
+note(journal, {kind = 'run-reset', run = name, who = who, text = 'epoch ' .. redis.call('HGET', run, 'epoch')})
 wake(done, name)
 redis.call('PUBLISH', updates, name)
 return redis.call('HGETALL', run)
@@ -78,6 +80,7 @@ def reset(
     name: str,
     epoch: int,
     updates: str,
+    who: str,
 ) -> list[bytes]:
     """Begin a new epoch of a run at zero, with the monitor's present settings.
 
@@ -164,8 +167,8 @@ class Runs:
             raise UnknownMonitor(monitor)
         return None
 
-    async def close(self, monitor: str, run: str) -> Run:
-        """Close a run; closing it again changes nothing.
+    async def close(self, monitor: str, run: str, *, who: str = "") -> Run:
+        """Close a run, as `who` tells the journal; closing it again changes nothing.
 
         Raises
         ------
@@ -183,11 +186,12 @@ class Runs:
             journal=keys.journal,
             name=run,
             updates=keys.updates,
+            who=who,
         )
         return await self._answer(monitor, run, fields)
 
-    async def reset(self, monitor: str, run: str) -> Run:
-        """Begin a new epoch of a run: all counts and statistics from zero, open.
+    async def reset(self, monitor: str, run: str, *, who: str = "") -> Run:
+        """Begin a new epoch of a run: all counts and statistics from zero, open; `who` did it, for the journal.
 
         Raises
         ------
@@ -211,6 +215,7 @@ class Runs:
             name=run,
             epoch=epoch,
             updates=keys.updates,
+            who=who,
         )
         return await self._answer(monitor, run, fields)
 

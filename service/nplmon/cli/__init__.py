@@ -12,6 +12,7 @@ import typer
 from nplmon.cli import (
     alarm,
     analyse,
+    audit,
     backup,
     calibrate,
     closure,
@@ -75,6 +76,7 @@ for part in (
     alarm,
     dead,
     token,
+    audit,
     backup,
     analyse,
     closure,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from nplmon.broker import Broker
+    from nplmon.broker.access_messages import AuditEntry
     from nplmon.client import TokenInfo
 
 T = TypeVar("T")
@@ -163,6 +164,7 @@ def _made_at_store(
         if monitor is not None:
             await broker.monitors.get(monitor)
         await broker.tokens.add(token)
+        await broker.audit.append(_entry("POST /v1/tokens", token.id, 201))
 
     _speak(data_dir, redis_url, add)
     return {"token": text, "id": token.id}
@@ -195,9 +197,28 @@ def _revoked_at_store(token: str, data_dir: Path | None, redis_url: str | None) 
     require("service", "redis")
 
     async def revoke_it(broker: Broker) -> bool:
-        return await broker.tokens.revoke(token)
+        gone = await broker.tokens.revoke(token)
+        if gone:
+            await broker.audit.append(_entry("DELETE /v1/tokens/{token}", token, 204))
+        return gone
 
     return _speak(data_dir, redis_url, revoke_it)
+
+
+def _entry(action: str, token: str, status: int) -> AuditEntry:
+    """Tell of what is done at the store itself, by whoever has an account that may."""
+    import getpass
+
+    from nplmon.broker.access_messages import AuditEntry
+
+    return AuditEntry(
+        who=getpass.getuser(),
+        token="store",  # noqa: S106  # says that there was none
+        address="",
+        action=action,
+        object=f"/v1/tokens/{token}",
+        status=status,
+    )
 
 
 def _speak(data_dir: Path | None, redis_url: str | None, act: Callable[[Broker], Awaitable[T]]) -> T:
