@@ -172,6 +172,7 @@ class Stage:
     def _told(self, path: str, query: dict[str, list[str]]) -> Any:
         parts = path.split("/")
         plain = {
+            "session": {"access": "open", "name": "", "scopes": [], "monitor": None, "expires_at": None},
             "overview": {"now": OPENED + 4100, "version": "0", "tiles": []},
             "monitors/dimuon/runs": {"runs": [RUN]},
             "monitors/dimuon/statistic": the_statistic(),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const folder = JSON.parse(process.env.PAGE);
-const { halted, journalPauses, moments, nearest, nullColumns, pauses, placeOf, region, split, stretches } =
+const { broken, halted, journalPauses, moments, nearest, nullColumns, pauses, placeOf, region, split, stretches } =
   await import(`${folder}/course-columns.js`);
 const { allMarks, marksOf } = await import(`${folder}/marks.js`);
 
@@ -119,4 +119,13 @@ test("marks stand at the chunk that raised them, and those before a reset are go
       ["alarm", 4],
     ],
   );
+});
+
+test("a pause is a row of nothing, and no chunk is lost", () => {
+  const found = broken({ ...course, quantile_levels: [1, 2, 3, 4] }, [{ from: 120, to: 1000 }]);
+  assert.deepEqual(found.sequence, [1, 2, 3, null, 4]);
+  assert.deepEqual(found.applied_at, [100, 110, 120, 120.001, 1000]);
+  assert.deepEqual(found.value, [10, 12, null, null, 12]);
+  assert.deepEqual(found.quantile_levels, [1, 2, 3, 4]);
+  assert.deepEqual(broken(course, []), course);
 });

@@ -139,6 +139,23 @@ export function journalPauses(entries, course, now) {
   return found;
 }
 
+/**
+ * The course with a row of nothing in each pause, so that no curve is drawn through a time in which nothing came. Only for
+ * drawing: such a row has a time and no chunk.
+ */
+export function broken(course, found) {
+  const after = new Set(found.map(({ from }) => course.applied_at.findLastIndex((time) => time <= from)));
+  const length = course.sequence.length;
+  const columns = Object.entries(course).filter(
+    ([name, values]) => name !== "quantile_levels" && Array.isArray(values) && values.length === length,
+  );
+  const kept = columns.map(([name, values]) => [
+    name,
+    values.flatMap((value, row) => (after.has(row) ? [value, name === "applied_at" ? value + 0.001 : null] : [value])),
+  ]);
+  return { ...course, ...Object.fromEntries(kept) };
+}
+
 /** The index of the point nearest to a sequence number; -1 without points. */
 export function nearest(course, sequence) {
   let best = -1;

@@ -13,14 +13,14 @@ const SMALLEST = 1e-300;
 
 /**
  * Build the figure of a course. `options`: `{second: "p"|"z", clock: "chunk"|"local"|"utc", logarithmic, sum, marks,
- * pauses, selected}`; `sum` is the course of t_sum or null, `selected` a sequence number or null.
+ * pauses, selected, resolution}`; `sum` is the course of t_sum or null, `selected` a sequence number or null.
  */
 export function courseFigure(course, options, colours, { width, ranges, picture }) {
   const compact = width < 560;
   const axes = new Axes(course, options);
   const second = course.p.some((p) => p !== null);
   const rows = second ? { y: [0.5, 0.95], y2: [0.265, 0.445], y3: [0, 0.21] } : { y: [0.33, 0.95], y3: [0, 0.27] };
-  const labels = hoverLabels(course);
+  const labels = hoverLabels(course, course.kind, options.resolution);
   const data = [
     ...nullTraces(course, axes, colours),
     ...statisticTraces(course, axes, options, labels, colours),
@@ -202,6 +202,10 @@ function secondTraces(course, axes, options, labels, colours) {
     return line([first, last], [height, height], colours.line, { ...on, line: { width: 0.7 } });
   });
   const traces = [...lines];
+  if (course.p.some((p) => p !== null && p <= options.resolution)) {
+    const height = options.second === "p" ? options.resolution : significanceOf(options.resolution);
+    traces.push(line([first, last], [height, height], colours.muted, { ...on, line: { width: 1.2, dash: "dot" } }));
+  }
   const limit = limits(course, options);
   if (limit) traces.push(line(axes.x, limit, colours.alarm, { ...on, line: { dash: "dash", width: 1.8 } }));
   if (options.sum)

@@ -9,17 +9,20 @@ const QUANTILES = ["0.135 %", "2.5 %", "16 %", "50 %", "84 %", "97.5 %", "99.865
 /**
  * The labels of the points, for plotly, which fills them in for the one that is pointed at: `{hovertemplate, customdata}`.
  * A point has one of a few templates, by what is known of it. `kind` "t_chunk" tells the chunk's own statistic.
+ * Where p is not above `resolution` it is an upper bound.
  */
-export function hoverLabels(course, kind = course.kind) {
+export function hoverLabels(course, kind = course.kind, resolution = null) {
   const own = kind === "t_chunk";
   const [value, p, z] = own ? [course.t_chunk, course.t_chunk_p, course.t_chunk_z] : [course.value, course.p, course.z];
   const line = (text, there) => (there ? `<br>${text}` : "");
+  const exactly = "p = %{customdata[3]:.2g}, Z = %{customdata[4]:.1f} σ";
+  const bounded = (one) => known(resolution) && known(one) && one <= resolution;
   const template = (index) => {
     if (course.state[index] === "dead") return `chunk %{customdata[0]:,}<br>${HALTED.dead}<extra></extra>`;
     return (
       `chunk %{customdata[0]:,} (%{customdata[1]})<br>${kindName(kind)} = %{customdata[2]:,.1f}` +
       (own ? "" : `, ${course.statistic_state[index]}`) +
-      line("p = %{customdata[3]:.2g}, Z = %{customdata[4]:.1f} σ", known(p[index])) +
+      line(bounded(p[index]) ? "p ≤ %{customdata[3]:.2g}, Z ≥ %{customdata[4]:.1f} σ" : exactly, known(p[index])) +
       line("threshold %{customdata[5]:,.1f}", !own && known(course.threshold[index])) +
       "<br>%{customdata[6]:,} events, %{customdata[7]} UTC<extra></extra>"
     );
@@ -41,8 +44,8 @@ export function hoverLabels(course, kind = course.kind) {
 
 const known = (value) => value !== null && value !== undefined;
 
-/** What is seen, in a sentence or two. */
-export function courseSummary(course, marks) {
+/** What is seen, in a sentence or two; p is an upper bound where it is not above `resolution`. */
+export function courseSummary(course, marks, resolution = null) {
   const last = course.sequence.length - 1;
   const name = kindName(course.kind);
   if (last < 0) return `No chunk of the run ${course.run} has been counted yet.`;
@@ -52,8 +55,8 @@ export function courseSummary(course, marks) {
     value === null
       ? `${name} has no value after chunk ${count(course.sequence[last])}: ${HALTED[course.statistic_state[last]] ?? "none is given"}.`
       : `After chunk ${count(course.sequence[last])} ${name} is ${statistic(value)}${against(value, limit)}` +
-        `${course.p[last] === null ? "" : `, ${probability(course.p[last])}`}` +
-        `${course.p[last] === null || KINDS[course.kind]?.evidence ? "" : `, Z = ${significance(course.z[last])}`}.`;
+        `${course.p[last] === null ? "" : `, ${probability(course.p[last], resolution)}`}` +
+        `${course.p[last] === null || KINDS[course.kind]?.evidence ? "" : `, Z ${equal(significance(course.z[last], course.p[last], resolution))}`}.`;
   const raised = marks.find((mark) => mark.kind === "alarm") ?? marks.find((mark) => mark.kind === "warning");
   const since = raised ? ` The ${raised.word} was raised at chunk ${count(raised.sequence)}.` : " No alarm was raised.";
   const thinned = course.downsampled
@@ -61,6 +64,8 @@ export function courseSummary(course, marks) {
     : "";
   return told + since + thinned;
 }
+
+const equal = (text) => (text.startsWith("≥") ? text : `= ${text}`);
 
 function against(value, limit) {
   if (limit === null || limit === undefined) return ", without a threshold";
@@ -122,7 +127,7 @@ export function courseColumns(course, sum) {
 }
 
 /** What stands in the legend of a course. */
-export function courseLegend(course, { second, sum }, marks, pauses, looks) {
+export function courseLegend(course, { second, sum, resolution }, marks, pauses, looks) {
   const { shape } = nullColumns(course);
   const name = kindName(course.kind);
   const bands =
@@ -157,5 +162,8 @@ export function courseLegend(course, { second, sum }, marks, pauses, looks) {
       .filter(([kind]) => marks.some((mark) => mark.kind === kind))
       .map(([, look]) => ({ mark: look.path, colour: look.token, text: look.word })),
     ...(second && has(course.p) ? [{ mark: "line", colour: "--edge", text: "whole σ of p" }] : []),
+    ...(second && course.p.some((p) => known(p) && known(resolution) && p <= resolution)
+      ? [{ mark: "dot", colour: "--muted", text: "below it p is an upper bound" }]
+      : []),
   ];
 }

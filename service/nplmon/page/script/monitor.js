@@ -2,7 +2,7 @@
 
 import { ChunkPanel } from "./chunk.js";
 import { Axes } from "./course-axes.js";
-import { journalPauses, pauses } from "./course-columns.js";
+import { broken, journalPauses, pauses } from "./course-columns.js";
 import { courseFigure } from "./course-figure.js";
 import { CourseSource } from "./course-source.js";
 import { courseColumns, courseLegend, courseSummary } from "./course-words.js";
@@ -123,11 +123,9 @@ class MonitorView {
     navigate(`/monitors/${monitor}`, { ...this.query, ...change }, { replace: true });
   }
 
-  #clicked({ data, pointIndex, x }) {
-    const { course } = this.found ?? {};
-    if (!course || data.yaxis === "y4") return;
-    const index = data.x.length === course.sequence.length ? pointIndex : course.sequence.indexOf(x);
-    if (index >= 0) this.#go({ chunk: course.chunk[index] });
+  /** What is drawn for a chunk carries its number and its id. */
+  #clicked({ customdata }) {
+    if (customdata?.[1]) this.#go({ chunk: customdata[1] });
   }
 
   #key(event) {
@@ -204,23 +202,25 @@ class MonitorView {
     this.clock.value = ["local", "utc"].includes(query.axis) ? query.axis : "chunk";
     this.scale.value = query.y === "log" ? "log" : "linear";
     this.sum.checked = query.sum === "1";
+    const drawn = (one) => (one && this.clock.value !== "chunk" ? broken(one, silent) : one);
     const options = {
       second: this.second.value,
       clock: this.clock.value,
       logarithmic: query.y === "log",
-      sum,
+      sum: drawn(sum),
       marks,
       pauses: silent,
       selected: this.chunk.sequence(),
+      resolution: statistic.snapshot?.statistics[course.kind]?.p_resolution ?? null,
     };
     this.plot.show({
       key: [course.run, course.run_epoch, course.kind, options.clock, options.second, options.logarithmic].join(" "),
       file: `${this.context.monitor} ${course.run} ${course.kind}`,
-      summary: courseSummary(course, marks),
+      summary: courseSummary(course, marks, options.resolution),
       columns: courseColumns(course, sum),
       x: new Axes(course, options).x,
       legend: courseLegend(course, options, marks, silent, MARKS),
-      build: (colours, more) => courseFigure(course, options, colours, more),
+      build: (colours, more) => courseFigure(drawn(course), options, colours, more),
     });
     this.#happened(marks, statistic, now);
   }
