@@ -19,13 +19,14 @@ from nplmon.broker import Backlog, Broker
 from nplmon.broker.findings import EffectSize
 from nplmon.broker.judgement import CalibrationUsed, TemplateFraction, ToleranceState
 from nplmon.broker.messages import HistoryEntry, RateTested, Snapshot, Statistic
+from nplmon.notifier.metrics import NotifierMetrics
 from nplmon.process_metrics import export_process
 from nplmon.settings import Settings
 from nplmon.trainer.metrics import TrainerMetrics
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+?) \| (.+) \|$", re.MULTILINE)
-ALLOWED = {"monitor", "kind", "reason", "outcome", "role", "state", "route"}
+ALLOWED = {"channel", "monitor", "kind", "reason", "outcome", "role", "state", "route"}
 
 
 def api(registry: CollectorRegistry) -> None:
@@ -43,6 +44,7 @@ def trainer(registry: CollectorRegistry) -> None:
 
 
 def aggregator(registry: CollectorRegistry) -> None:
+    NotifierMetrics(registry).announce("m")
     metrics = AggregatorMetrics(registry)
     metrics.announce("m")
     metrics.unapplied.labels("m").set(0)

@@ -2,13 +2,91 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Megabytes = Annotated[int, Field(gt=0)]
+
+SECRET_BYTES = 24
+"""The least that Standard Webhooks allows."""
+
+
+class MailServer(NamedTuple):
+    """Where e-mail is handed in."""
+
+    host: str
+    port: int
+    user: str | None
+    password: str | None
+    tls: bool
+    """From the first byte (smtps)."""
+    starttls: bool
+
+
+def mail_server(url: str) -> MailServer:
+    """Read the address of a mail server.
+
+    Raises
+    ------
+    ValueError
+        If it is none. The message does not repeat it, for it may hold a password.
+
+    Examples
+    --------
+    >>> mail_server("smtp://ada:secret@mail.example:587").starttls, mail_server("smtp://localhost:25").starttls
+    (True, False)
+    >>> mail_server("smtps://mail.example").port
+    465
+    """
+    remedy = "give smtp://[USER:PASSWORD@]HOST[:PORT][?starttls=yes|no] or smtps://..."
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"the port is no number: {remedy}") from None
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    asked = query.pop("starttls", None)
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or query or parts.path not in {"", "/"}:
+        raise ValueError(f"no address of a mail server: {remedy}")
+    tls = parts.scheme == "smtps"
+    if asked not in {None, "yes", "no"} or (tls and asked == "yes"):
+        raise ValueError(f"starttls is yes or no, and smtps needs none: {remedy}")
+    port = port or (465 if tls else 587)
+    # Where it is not said, nothing that is secret goes over a line that anybody may read.
+    wanted = not tls and (port == 587 or parts.username is not None)
+    return MailServer(
+        host=parts.hostname,
+        port=port,
+        user=None if parts.username is None else unquote(parts.username),
+        password=None if parts.password is None else unquote(parts.password),
+        tls=tls,
+        starttls=wanted if asked is None else asked == "yes",
+    )
+
+
+def _mail_url(value: SecretStr) -> SecretStr:
+    mail_server(value.get_secret_value())
+    return value
+
+
+def _signing(value: SecretStr) -> SecretStr:
+    secrets = value.get_secret_value().split()
+    try:
+        keys = [base64.b64decode(one.removeprefix("whsec_"), validate=True) for one in secrets]
+    except (binascii.Error, ValueError):
+        keys = []
+    if not keys or min(map(len, keys)) < SECRET_BYTES:
+        raise ValueError(
+            f"give whsec_ and at least {SECRET_BYTES} random bytes in base64, such as from: "
+            f"echo whsec_$(openssl rand -base64 {SECRET_BYTES})"
+        )
+    return value
 
 
 def is_loopback(host: str) -> bool:
@@ -36,7 +114,9 @@ class Settings(BaseSettings):
     9000
     """
 
-    model_config = SettingsConfigDict(env_prefix="NPLMON_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="NPLMON_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     url: str = Field(
         default="http://127.0.0.1:8471", description="Address of the API, for clients and commands."
@@ -132,6 +212,30 @@ class Settings(BaseSettings):
     )
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="Log lines for people or for machines; auto: console on a terminal."
+    )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://\S+$",
+        description="Address of the page as people reach it, for links in notifications; without it NPLMON_URL.",
+    )
+    webhook_secret: Annotated[SecretStr, AfterValidator(_signing)] | None = Field(
+        default=None,
+        description=(
+            "Signs webhooks: whsec_ and at least 24 bytes in base64; several, separated by spaces, while it is "
+            "replaced. Never shown."
+        ),
+    )
+    smtp_url: Annotated[SecretStr, AfterValidator(_mail_url)] | None = Field(
+        default=None,
+        description=(
+            "Mail server for notifications: smtp://[USER:PASSWORD@]HOST[:PORT][?starttls=yes/no] or smtps://. Never "
+            "shown."
+        ),
+    )
+    mail_from: str | None = Field(
+        default=None,
+        pattern=r"^[^@\s]+@[^@\s]+$",
+        description="Sender of notifications by e-mail, an address.",
     )
 
     @property

@@ -32,7 +32,7 @@ async def becomes(work: AtWork, name: str, value: float | None) -> None:
 
 
 async def test_stale_and_fresh_take_turns_in_the_journal(broker: Broker, start: Start) -> None:
-    await broker.monitors.create(a_monitor(handling=QUICK))
+    await broker.monitors.create(a_monitor())
     work = await start()
 
     async def turned(*kinds: str) -> None:
@@ -44,6 +44,8 @@ async def test_stale_and_fresh_take_turns_in_the_journal(broker: Broker, start: 
     await admit(broker, 1)
     await fit(broker)
     await work.applied(1)
+    # From now on, for the thresholds before the first chunk take longer.
+    await broker.monitors.change(a_monitor(handling=QUICK), statistical=False)
     await turned("stale")
     await admit(broker, 2)
     await fit(broker)
@@ -57,11 +59,12 @@ async def test_stale_and_fresh_take_turns_in_the_journal(broker: Broker, start: 
 
 
 async def test_another_holder_does_not_say_it_again(broker: Broker, start: Start) -> None:
-    await broker.monitors.create(a_monitor(handling=QUICK))
+    await broker.monitors.create(a_monitor())
     work = await start()
     await admit(broker, 1)
     await fit(broker)
     await work.applied(1)
+    await broker.monitors.change(a_monitor(handling=QUICK), statistical=False)
 
     async def stale() -> bool:
         return await turns(broker) == ["stale"]

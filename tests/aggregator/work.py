@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from nplmon.aggregator.aggregator import Aggregator
 from nplmon.aggregator.metrics import AggregatorMetrics
 from nplmon.broker import Broker
+from nplmon.notifier import Notifier
 from nplmon.prepared import PreparedReferences
 from nplmon.settings import Settings
 
@@ -23,12 +24,14 @@ class AtWork:
     def __init__(self, name: str, url: str, cache: Path, settings: dict[str, Any]) -> None:
         self.broker = Broker.connect(url)
         self.registry = CollectorRegistry()
+        said = Settings(**settings)
         self.aggregator = Aggregator(
             name,
             self.broker,
             PreparedReferences(self.broker, cache, name),
-            Settings(**settings),
+            said,
             AggregatorMetrics(self.registry),
+            Notifier(self.broker, said, self.registry),
         )
         self._stopping = asyncio.Event()
         self._task = asyncio.create_task(self.aggregator.run(self._stopping))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nplmon.aggregator.metrics import AggregatorMetrics
     from nplmon.broker import Broker
     from nplmon.broker.messages import Run, Snapshot
+    from nplmon.notifier import Notifier
     from nplmon.prepared import PreparedReferences
     from nplmon.settings import Settings
 
@@ -46,6 +47,8 @@ class Aggregator:
     ----------
     name:
         Unique among all aggregators: who holds a monitor.
+    notifier:
+        Is kept watching over the monitors that are held.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Aggregator:
         prepared: PreparedReferences,
         settings: Settings,
         metrics: AggregatorMetrics,
+        notifier: Notifier,
     ) -> None:
         self.name = name
         self.applied = 0
@@ -62,6 +66,7 @@ class Aggregator:
         self._prepared = prepared
         self._settings = settings
         self._metrics = metrics
+        self._notifier = notifier
         self._thresholds = ThresholdStore(broker)
         self._calibrating = Calibrating(broker, name, metrics.calibration)
         self._fences: dict[str, int] = {}
@@ -107,6 +112,7 @@ class Aggregator:
             await asyncio.gather(holding, return_exceptions=True)
             await self._thresholds.close()
             await self._calibrating.close()
+            await self._notifier.close()
             try:
                 for monitor in list(self._fences):
                     await self._broker.statistics.release(monitor, self.name)
@@ -124,8 +130,9 @@ class Aggregator:
                         self._drop(name)
                     elif self._fences.get(name) != fence:
                         self._drop(name)
-                        # Before anything is applied, or an old snapshot could hide a new one.
+                        # Before anything is applied: an old snapshot could hide a new one, and an alarm be missed.
                         await self._show_saved(name)
+                        await self._notifier.begin(name)
                         self._fences[name] = fence
                         self._cursors[name] = "0-0"
                         self._metrics.announce(name)
@@ -136,6 +143,7 @@ class Aggregator:
                             self._drop(name)
                 for name in set(self._fences) - set(names):
                     self._drop(name)
+                self._notifier.keep(self._fences)
             except (StoreUnreachable, StoreFull) as error:
                 log.warning("holds not renewed", error=str(error))
             except Exception as error:  # without this task nothing would be saved any more, silently

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nplmon import log as log_lines
 from nplmon.aggregator.aggregator import Aggregator
 from nplmon.aggregator.metrics import AggregatorMetrics
+from nplmon.notifier import Notifier
 from nplmon.process import work
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def serve(settings: Settings) -> None:
     def make(
         name: str, broker: Broker, prepared: PreparedReferences, registry: CollectorRegistry
     ) -> Aggregator:
-        return Aggregator(name, broker, prepared, settings, AggregatorMetrics(registry))
+        notifier = Notifier(broker, settings, registry)
+        return Aggregator(name, broker, prepared, settings, AggregatorMetrics(registry), notifier)
 
     asyncio.run(work("aggregator", settings, settings.redis_url, "cpu", make))

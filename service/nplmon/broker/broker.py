@@ -12,6 +12,7 @@ from nplmon.broker.glances import Glances
 from nplmon.broker.journal import Journal
 from nplmon.broker.leases import Leases
 from nplmon.broker.monitors import Monitors
+from nplmon.broker.notifications import Notifications
 from nplmon.broker.pools import Pools
 from nplmon.broker.references import References
 from nplmon.broker.runs import Runs
@@ -39,6 +40,7 @@ class Broker:
         self.statistics = Statistics(connection)
         self.alarms = Alarms(connection)
         self.journal = Journal(connection)
+        self.notifications = Notifications(connection)
         self.staleness = Staleness(connection)
         self.glances = Glances(connection)
         self.calibrations = Calibrations(connection)

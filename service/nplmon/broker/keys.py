@@ -240,6 +240,11 @@ class MonitorKeys:
         return self._key("journal")
 
     @property
+    def notified(self) -> Key:
+        """Id of the last entry of the journal that all who are notified were told of."""
+        return self._key("notified")
+
+    @property
     def test_alarm(self) -> Key:
         """`TestAlarm`, expires with it."""
         return self._key("test-alarm")
@@ -281,6 +286,7 @@ class MonitorKeys:
             self.aggregator,
             self.fence,
             self.journal,
+            self.notified,
             self.test_alarm,
             self.calibration,
             self.toys,

@@ -50,7 +50,9 @@ def settings_with(**overrides: object) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         said = f"--{name.replace('_', '-')}" if name in given else f"NPLMON_{name.upper()}"
-        refuse(f"{said}: {first['msg']}, got {first.get('input')!r}")
+        secret = "SecretStr" in str(Settings.model_fields[name].annotation)
+        got = "" if secret else f", got {first.get('input')!r}"
+        refuse(f"{said}: {first['msg']}{got}")
 
 
 def require(extra: str, *modules: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from pydantic import SecretStr
 
 from nplmon.broker import Broker
 from nplmon.settings import Settings, is_loopback
@@ -288,7 +289,7 @@ async def _end(tasks: list[asyncio.Task[Any]]) -> None:
 def _environment(settings: Settings) -> dict[str, str]:
     """Give the children's environment, with every setting said in full."""
     environment = {
-        f"NPLMON_{name.upper()}": str(value)
+        f"NPLMON_{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         for name, value in settings.model_dump(exclude_none=True, exclude={"token"}).items()
     }
     # numpy's linear algebra reads its number of threads before any of our code runs.
