@@ -162,7 +162,7 @@ FITS = Section(
 )
 
 HTTP = Section(
-    "HTTP",
+    "HTTP and notifications",
     [
         course(
             "Duration of requests",
@@ -181,14 +181,24 @@ HTTP = Section(
             "By reason. `backlog-full` and `store-unreachable` are ours, most others the client's.",
             "suffix: chunks/s",
             Query(f"{growth('nplmon_chunks_rejected_total', '', by='reason')} > 0", "{{reason}}"),
-            size=(12, 7),
+            size=(8, 7),
         ),
         course(
             "Sent again",
             "Chunks that a client sent a second time: each counts once.",
             "suffix: chunks/s",
             Query(growth("nplmon_chunks_duplicate_total"), "{{monitor}}"),
-            size=(12, 7),
+            size=(8, 7),
+        ),
+        course(
+            "Notifications",
+            "Webhooks and e-mails of the monitors, by channel and outcome. Only `failed` ones did not arrive.",
+            "suffix: notifications/s",
+            Query(
+                growth("nplmon_notifications_total", by="monitor, channel, outcome"),
+                "{{monitor}} {{channel}} {{outcome}}",
+            ),
+            size=(8, 7),
         ),
     ],
 )
