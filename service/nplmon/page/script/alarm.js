@@ -6,6 +6,7 @@ import { Handling } from "./handling.js";
 import { Journal } from "./journal.js";
 import { MonitorHead } from "./monitor-head.js";
 import { problemBox } from "./notice.js";
+import { href } from "./router.js";
 import { RunActions } from "./run-actions.js";
 import { TestAlarm } from "./test-alarm.js";
 import { Verdict } from "./verdict.js";
@@ -60,12 +61,17 @@ class Alarm {
     const { live, monitor } = this.context;
     const missing = live.loaded && !tile;
     this.body.hidden = missing;
-    put(this.trouble, missing && h("p", { class: "empty" }, `There is no monitor ${monitor}. It may have been deleted.`));
+    put(this.trouble, missing && this.#nothing(monitor));
     if (!tile) return;
     const { run } = this.query;
     if (!run || run === tile.run) this.#show(ofTile(tile));
     else if (this.other?.run === run) this.#show({ ...this.other, test: tile.test });
     this.journal.news();
+  }
+
+  #nothing(monitor) {
+    const overview = h("a", { href: href("/") }, "The overview has all that there are.");
+    return h("p", { class: "empty" }, `There is no monitor ${monitor}. It may have been deleted. `, overview);
   }
 
   close() {
@@ -99,7 +105,7 @@ class Alarm {
 
 /** What the panels tell of: the alarm of a run, with the statistic as it is now. */
 function ofTile(tile) {
-  return { ...tile, state: tile.run_state, latest: true };
+  return { ...tile, latest: true };
 }
 
 function ofStatistic({ run, snapshot }) {
@@ -108,7 +114,8 @@ function ofStatistic({ run, snapshot }) {
   const given = run.acknowledged;
   return {
     run: run.name,
-    state: run.state,
+    run_state: run.state,
+    state: run.state === "closed" ? "closed" : "ok",
     latest: false,
     alarm,
     acknowledged: given && given.level === alarm.level && given.sequence === alarm.sequence ? given : null,

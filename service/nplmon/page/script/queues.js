@@ -1,7 +1,7 @@
 /** Queues: the chunks of each monitor on their way, and how long the oldest waits. */
 
 import { h, say } from "./element.js";
-import { count, duration, moment } from "./format.js";
+import { count, counted, duration, moment } from "./format.js";
 import { href } from "./router.js";
 import { Table } from "./table.js";
 
@@ -13,23 +13,28 @@ export class Queues {
       id: "queues",
       title: "Queues",
       hint: "Chunks that were accepted and are not yet in a statistic. The age of the oldest says more than their number.",
-      columns: [["Monitor"], ["Oldest since", "number"], ["Waiting", "number"], ["In work", "number"], ["Not applied", "number"], ["Dead", "number"]],
-      none: "No monitor yet.",
+      columns: [["Monitor"], ["Oldest waits", "number"], ["Waiting", "number"], ["In work", "number"], ["Not applied", "number"], ["Dead", "number"]],
+      none: "Nothing waits.",
     });
+    this.idle = h("p", { class: "hint" });
+    this.table.element.append(this.idle);
     this.element = this.table.element;
   }
 
   show({ queues }) {
     const now = this.live.now();
-    const sorted = [...queues].sort((one, other) => (one.oldest_accepted_at ?? Infinity) - (other.oldest_accepted_at ?? Infinity));
+    const busy = queues.filter((one) => one.waiting || one.leased || one.unapplied || one.dead);
+    const idle = queues.length - busy.length;
+    say(this.idle, idle ? `${counted(idle, busy.length ? "more monitor" : "monitor")} with nothing on the way.` : "");
+    const sorted = busy.sort((one, other) => (one.oldest_accepted_at ?? Infinity) - (other.oldest_accepted_at ?? Infinity));
     this.ages = [];
     const rows = sorted.map(({ monitor, waiting, leased, oldest_accepted_at: oldest, unapplied, dead }) => {
       const age = h("span", { title: oldest ? moment(oldest, now) : null }, oldest ? "" : "–");
       if (oldest) this.ages.push([age, oldest]);
       const link = h("a", { href: href(`/monitors/${monitor}`) }, monitor);
-      return [link, age, count(waiting), count(leased), count(unapplied), count(dead)];
+      return [link, age, count(waiting), count(leased), count(unapplied), h("span", { class: dead ? "bad" : null }, count(dead))];
     });
-    this.table.show(rows, sorted.map(({ dead }) => ({ "data-bad": dead > 0 })));
+    this.table.show(rows);
     this.look(now);
   }
 

@@ -32,7 +32,7 @@ export class References {
 
 function events({ reference_events: all, effective_events: effective }) {
   if (all === null) return "the reference is gone";
-  return all === Math.round(effective) ? `${count(all)} events` : `${count(all)} events, effectively ${count(effective)}`;
+  return all === Math.round(effective) ? `${count(all)} events` : `${count(all)} events (${count(effective)} effective)`;
 }
 
 function exposure({ exposure_ratio: ratio, exposure_budget: budget }) {

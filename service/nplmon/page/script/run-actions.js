@@ -25,7 +25,7 @@ export class RunActions {
 
   show(facts) {
     this.facts = facts;
-    const { run, state } = facts;
+    const { run, run_state: state } = facts;
     this.close.hidden = state !== "open";
     this.reset.hidden = !run;
     const told = {

@@ -6,9 +6,17 @@ import { age, duration, moment, number, probability, significance, statistic } f
 import { Form, who } from "./form.js";
 import { shape } from "./icon.js";
 import { href } from "./router.js";
-import { testOf } from "./state.js";
+import { stateOf, testOf } from "./state.js";
 
-const WORDS = { alarm: "Alarm", warning: "Warning", ok: "No alarm" };
+const WORDS = { alarm: "Alarm", warning: "Warning" };
+/** What is said in place of an alarm; "no alarm" alone would promise that one could be raised. */
+const CALM = {
+  stale: "No alarm, and no new chunk",
+  uncalibrated: "No alarm can be raised",
+  ok: "No alarm",
+  waiting: "No chunk yet",
+  closed: "Closed without an alarm",
+};
 
 export class Verdict {
   constructor({ api, monitor, live }) {
@@ -46,13 +54,13 @@ export class Verdict {
     this.shown = facts;
     const { alarm, acknowledged } = facts;
     const raised = alarm.level !== "ok";
-    const state = acknowledged ? "acknowledged" : raised ? alarm.level : "ok";
+    const state = acknowledged ? "acknowledged" : raised ? alarm.level : stateOf(facts, this.live.now());
     mark(this.element, "data-state", state);
-    const key = JSON.stringify([alarm, acknowledged, facts.run, facts.state, facts.deciding]);
+    const key = JSON.stringify([alarm, acknowledged, facts.run, facts.run_state, facts.deciding, facts.note, state]);
     if (key !== this.key) {
       this.key = key;
       put(this.symbol, shape(state));
-      say(this.word, acknowledged ? `${WORDS[alarm.level]}, acknowledged` : WORDS[alarm.level]);
+      say(this.word, acknowledged ? `${WORDS[alarm.level]}, acknowledged` : (WORDS[alarm.level] ?? CALM[state]));
       put(this.standing, raised ? latch(facts) : calm(facts));
       put(this.known, acknowledged && known(acknowledged));
       put(this.facts, this.#rows(facts));
@@ -85,6 +93,7 @@ export class Verdict {
       rows.push(["Run", run]);
     }
     if (facts.deciding) rows.push(["Now", h("span", {}, this.now, this.age)]);
+    if (facts.note) rows.push(["Note", facts.note]);
     if (facts.calibration) rows.push(["Thresholds", this.thresholds]);
     return rows.map(([term, told]) => h("div", {}, h("dt", {}, term), h("dd", {}, told)));
   }
@@ -113,7 +122,7 @@ function calibrated({ calibration }) {
   return `${told.filter(Boolean).join("; ")}.`;
 }
 
-function latch({ latest, state }) {
+function latch({ latest, run_state: state }) {
   const ends =
     state === "closed"
       ? "The run is closed; the next run begins without an alarm."
