@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 import typer
@@ -13,10 +14,10 @@ from nplmon.page import page_files
 
 COMMANDS = sorted(
     {
-        line
+        re.sub(r"\$\{[\w.]+\}", "name", line)
         for name, file in page_files().items()
         if name.endswith(".js")
-        for line in re.findall(r'"nplmon ([^"]+)"', file.body.decode())
+        for line in re.findall(r"""["`]nplmon ([^"`]+)["`]""", file.body.decode())
     }
 )
 
@@ -26,7 +27,10 @@ def test_there_are_some() -> None:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_a_command_can_be_parsed(line: str) -> None:
+def test_a_command_can_be_parsed(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runbook.md").touch()
+    (tmp_path / "reference.npz").touch()
     command, words = typer.main.get_command(app), shlex.split(line)
     while hasattr(command, "commands"):
         command, words = command.commands[words[0]], words[1:]

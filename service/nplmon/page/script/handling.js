@@ -2,6 +2,7 @@
 
 import { of } from "./api.js";
 import { h, put } from "./element.js";
+import { commands } from "./empty.js";
 import { problemBox } from "./notice.js";
 
 export class Handling {
@@ -29,11 +30,9 @@ export class Handling {
   }
 
   #nothing() {
-    const body = JSON.stringify({ handling: { runbook: "What to do, in *markdown*.", contact: "Name, telephone" } });
-    const command = `curl --request PATCH ${location.origin}${of(this.monitor)} --header 'Content-Type: application/json' --data '${body}'`;
     return [
-      h("p", {}, "This monitor has no runbook yet. Write one while nothing is on fire:"),
-      h("pre", { tabindex: "0", role: "region", "aria-label": "Command" }, h("code", {}, command)),
+      h("p", {}, "This monitor has no runbook yet. Write one, in markdown, while nothing is on fire:"),
+      commands([`nplmon monitor change ${this.monitor} --runbook runbook.md --contact 'Name, telephone'`]),
     ];
   }
 }
