@@ -199,7 +199,7 @@ HTTP = Section(
                 "{{monitor}} {{channel}} {{outcome}}",
             ),
             size=(8, 7),
-        ),
+        ).links(runbooks("NplmonNotificationFailed")),
     ],
 )
 

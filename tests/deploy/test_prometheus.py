@@ -58,11 +58,15 @@ def test_compose_gives_it_this_folder(compose_model: Callable[..., Model]) -> No
 
 
 def test_links_in_alerts_lead_to_the_page(compose_model: Callable[..., Model]) -> None:
-    prometheus = compose_model()["services"]["prometheus"]
-    assert configuration("prometheus.yml")["global"]["external_labels"] == {"nplmon_url": "${NPLMON_URL}"}
+    services = compose_model()["services"]
+    prometheus = services["prometheus"]
+    assert configuration("prometheus.yml")["global"]["external_labels"] == {
+        "nplmon_url": "${NPLMON_PUBLIC_URL}"
+    }
     assert "--enable-feature=expand-external-labels" in prometheus["command"]
     page = Settings().url
-    assert prometheus["environment"] == {"NPLMON_URL": page}
+    assert prometheus["environment"] == {"NPLMON_PUBLIC_URL": page}
+    assert services["aggregator"]["environment"]["NPLMON_PUBLIC_URL"] == page
     assert configuration("one-machine.yml")["global"]["external_labels"] == {"nplmon_url": page}
 
 
