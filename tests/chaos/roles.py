@@ -24,9 +24,10 @@ SERVERS = {
     "trainer": nplmon.trainer.server.serve,
     "aggregator": nplmon.aggregator.server.serve,
 }
-CRASHES, SLEEPS, RAISES = 1001.0, 1002.0, 1003.0
-"""A chunk whose first value is one of these ends the process that fits it, holds it for `SLOW_SECONDS`, or raises."""
-SLOW_SECONDS = 4.0
+CRASHES, SLEEPS, RAISES, BUSY = 1001.0, 1002.0, 1003.0, 1004.0
+"""A chunk whose first value is one of these ends the process that fits it, holds it for `SLOW_SECONDS`, raises, or
+holds it for `BUSY_SECONDS`."""
+SLOW_SECONDS, BUSY_SECONDS = 4.0, 0.1
 
 
 def serve(role: str, environment: Mapping[str, str], log: Path) -> None:
@@ -44,6 +45,8 @@ def serve(role: str, environment: Mapping[str, str], log: Path) -> None:
             os._exit(66)
         if events[0, 0] == SLEEPS:
             time.sleep(SLOW_SECONDS)
+        if events[0, 0] == BUSY:
+            time.sleep(BUSY_SECONDS)
         if events[0, 0] == RAISES:
             raise ArithmeticError("this chunk cannot be fitted")
         return fit(models, events, expected)

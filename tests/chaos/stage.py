@@ -27,7 +27,9 @@ KERNEL = {"centres": 30, "sigmas": [0.7], "lambda": 1e-5, "seed": 0}
 class Stage:
     """The processes, by name. A role that was killed is started again by whoever killed it."""
 
-    def __init__(self, directory: Path, appendfsync: str = "always", deliveries: int = 1000) -> None:
+    def __init__(
+        self, directory: Path, appendfsync: str = "always", deliveries: int = 1000, backlog: int = 200
+    ) -> None:
         self.directory = directory
         self._appendfsync = appendfsync
         self._processes: dict[str, ForkServerProcess] = {}
@@ -46,7 +48,7 @@ class Stage:
             "NPLMON_LEASE_SECONDS": "1",
             "NPLMON_DELIVERIES_LIMIT": str(deliveries),
             "NPLMON_THREADS": "1",
-            "NPLMON_BACKLOG_LIMIT": "200",
+            "NPLMON_BACKLOG_LIMIT": str(backlog),
             "NPLMON_LOG_FORMAT": "json",
             "OMP_NUM_THREADS": "1",
         }
@@ -64,9 +66,9 @@ class Stage:
         with self.client() as client:
             client.monitors()
 
-    def client(self) -> Client:
+    def client(self, deadline: float = 60.0) -> Client:
         """Give a client."""
-        return Client(self.url, deadline=60.0)
+        return Client(self.url, deadline=deadline)
 
     def make_monitor(self, **settings: object) -> None:
         """Make the monitor `m`."""
@@ -104,6 +106,10 @@ class Stage:
         process = self._context.Process(target=roles.produce, args=arguments, name=name)
         process.start()
         self._processes[name] = process
+
+    def living(self) -> list[str]:
+        """Name the roles that live."""
+        return [name for name, process in self._processes.items() if process.is_alive()]
 
     def process(self, name: str) -> ForkServerProcess:
         """Give a process."""
