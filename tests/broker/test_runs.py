@@ -169,3 +169,22 @@ async def test_a_late_save_or_death_after_a_reset_is_superseded(broker: Broker, 
     assert await broker.leases.hand_back("t1", held, "boom", 1) == "lost"
     assert await keys_of(broker) == before
     assert await broker.admission.dead("muons") == []
+
+
+@pytest.mark.parametrize("closed", ["before the last save", "after it"])
+async def test_a_closed_run_keeps_no_events_once_all_are_applied(
+    broker: Broker, monitor: Monitor, closed: str
+) -> None:
+    await fitted(broker, "c1", "c2", "c3")
+    fence = await broker.statistics.hold("muons", "a1", 10.0)
+    assert fence is not None
+    assert await save(broker, fence, 0, 2, drop_payloads=[]) == "saved"
+    if closed == "before the last save":
+        await broker.runs.close("muons", "7")
+        assert [await broker.statistics.payload("muons", "7", i) for i in (1, 3)] == [b"c1", b"c3"]
+    assert await save(broker, fence, 2, 3, drop_payloads=[]) == "saved"
+    if closed == "after it":
+        assert await broker.statistics.payload("muons", "7", 1) == b"c1"
+        await broker.runs.close("muons", "7")
+    assert b"nplmon:{muons}:run:7:payloads" not in await keys_of(broker)
+    assert await broker.statistics.history_length("muons", "7") == 3

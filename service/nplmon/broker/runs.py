@@ -28,6 +28,8 @@ if redis.call('HGET', run, 'state') == 'open' then
   redis.call('HSET', run, 'state', 'closed', 'closed_at', time)
   redis.call('SREM', open_runs, name)
   note(journal, {kind = 'run-closed', run = name, who = who})
+  local at = redis.call('HMGET', run, 'accepted', 'sequence')
+  if at[1] == at[2] then redis.call('UNLINK', payloads) end
   wake(done, name)
   redis.call('PUBLISH', updates, name)
 end
@@ -35,13 +37,22 @@ return redis.call('HGETALL', run)
 """
 )
 def close(
-    *, run: Key, open_runs: Key, done: Key, journal: Key, name: str, updates: str, who: str
+    *,
+    run: Key,
+    open_runs: Key,
+    done: Key,
+    payloads: Key,
+    journal: Key,
+    name: str,
+    updates: str,
+    who: str,
 ) -> list[bytes]:
     """Close a run: no more chunks; those accepted are still applied.
 
-    Invariant: `open` holds exactly the runs that take chunks.
+    Invariant: `open` holds exactly the runs that take chunks. The events of a closed run are dropped once all its
+    chunks are in the statistic, here or by the last save: nothing will ask for them.
 
-    Keys: run, open, done, journal. Returns the run's fields; nothing if there is no such run.
+    Keys: run, open, done, payloads, journal. Returns the run's fields; nothing if there is no such run.
     """
     raise NotImplementedError
 
@@ -183,6 +194,7 @@ class Runs:
             run=keys.run(run).hash,
             open_runs=keys.open_runs,
             done=keys.done,
+            payloads=keys.run(run).payloads,
             journal=keys.journal,
             name=run,
             updates=keys.updates,

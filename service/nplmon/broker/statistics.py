@@ -81,6 +81,8 @@ if new_projection ~= '' then redis.call('SET', projection, new_projection) end
 redis.call('HSET', run, 'sequence', sequence, 'applied', applied, 'dead', deaths)
 in_batches('RPUSH', history, lines)
 in_batches('HDEL', payloads, drop_payloads)
+local at = redis.call('HMGET', run, 'state', 'accepted')
+if at[1] == 'closed' and at[2] == sequence then redis.call('UNLINK', payloads) end
 in_batches('HDEL', fits, drop_fits)
 for _, entry in ipairs(notes) do write(journal, entry) end
 redis.call('PUBLISH', updates, name)
