@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints.txt
 TESTS ?= tests
 
-.PHONY: demo test lint format dashboards bench bench-detection chaos clean
+.PHONY: demo test lint format dashboards bench bench-detection chaos soak clean
 
 # pyproject and constraints are what an installation depends on; the stamps say that it is up to date with them.
 $(VENV)/run.stamp: pyproject.toml $(CONSTRAINTS)
@@ -44,6 +44,11 @@ FIRST ?= 21
 LAST ?= 120
 chaos: $(VENV)/test.stamp
 	OMP_NUM_THREADS=1 CHAOS_FIRST=$(FIRST) CHAOS_LAST=$(LAST) $(BIN)/python -m pytest --numprocesses auto tests/chaos
+
+# A shift of HOURS at 70 % of what the service can do, on a machine that does nothing else.
+HOURS ?= 8
+soak: $(VENV)/test.stamp
+	OMP_NUM_THREADS=1 SOAK_SECONDS=$$(( $(HOURS) * 3600 )) $(BIN)/python -m pytest -s tests/load/test_soak.py
 
 # BENCH holds options: make bench BENCH='--only fit toys'
 bench: $(VENV)/run.stamp
