@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.broker.samples import a_monitor, admit, fitted, save
+from tests.broker.samples import a_monitor, admit, fitted, lease, save
 
 from nplmon.broker import Broker, MonitorOutdated, UnknownMonitor
 from nplmon.broker.glances import Glance
@@ -72,4 +72,30 @@ async def test_changes_of_all_monitors_are_heard(broker: Broker, monitor: Monito
     await broker.connection.ask("PUBLISH", "nplmon:{muons}:updates", "")
     async with asyncio.timeout(5.0):
         assert [await anext(heard), await anext(heard)] == ["electrons", "muons"]
+    await heard.aclose()
+
+
+async def test_all_that_changes_a_monitor_is_heard(broker: Broker, monitor: Monitor) -> None:
+    async def dead(chunk: str) -> None:
+        await admit(broker, chunk)
+        assert await broker.leases.hand_back("t1", await lease(broker), "boom", 1) == "dead"
+
+    await dead("c1")
+    await dead("c2")
+    heard = broker.glances.changes()
+    assert await anext(heard) == ""
+    for act in (
+        lambda: broker.admission.replay("muons", "7", "c1", 10),
+        lambda: broker.dead_letters.delete("muons", "7", "c2", who="Ada"),
+        lambda: admit(broker, "c3", run="8"),
+        lambda: broker.alarms.begin_test("muons", seconds=60.0, who="Ada", comment=""),
+        lambda: broker.alarms.end_test("muons", who="Ada"),
+        lambda: broker.monitors.change(a_monitor(description="new"), statistical=False),
+        lambda: broker.runs.reset("muons", "7"),
+        lambda: broker.runs.close("muons", "7"),
+        lambda: broker.monitors.delete("muons"),
+    ):
+        await act()
+        async with asyncio.timeout(5.0):
+            assert await anext(heard) == "muons"
     await heard.aclose()

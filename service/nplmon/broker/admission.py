@@ -144,6 +144,7 @@ redis.call('HSET', payloads, sequence, payload)
 redis.call('HDEL', kept, chunk)
 redis.call('HDEL', dead, name .. ':' .. chunk)
 note(journal, {kind = 'dead-replayed', run = name, chunk = chunk, who = who, sequence = tonumber(sequence)})
+redis.call('PUBLISH', updates, name)
 return {'accepted', receipt, backlog()}
 """
 )
@@ -161,6 +162,7 @@ def replay(
     chunk: str,
     limit: int,
     who: str,
+    updates: str,
 ) -> list[Any]:
     """Let a dead chunk enter again, at the end of the sequence.
 
@@ -322,6 +324,7 @@ class Admission:
             chunk=chunk,
             limit=backlog_limit,
             who=who,
+            updates=keys.updates,
         )
         if reply[0] == b"unknown-chunk":
             raise UnknownChunk(monitor, run, chunk)
