@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+Scope = Literal["push", "read", "operate", "admin"]
 Megabytes = Annotated[int, Field(gt=0)]
 
 SECRET_BYTES = 24
@@ -89,6 +90,33 @@ def _signing(value: SecretStr) -> SecretStr:
     return value
 
 
+SCOPES = ("push", "read", "operate", "admin")
+
+
+def scopes_by_group(text: str) -> dict[str, tuple[Scope, ...]]:
+    """Read what groups may do.
+
+    Raises
+    ------
+    ValueError
+        If a part has another form, or names something that is no scope.
+
+    Examples
+    --------
+    >>> scopes_by_group("shifters=read,operate; experts=admin")
+    {'shifters': ('read', 'operate'), 'experts': ('admin',)}
+    """
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        group, equals, scopes = part.partition("=")
+        named = tuple(scope.strip() for scope in scopes.split(","))
+        if not equals or not group.strip() or not set(named) <= set(SCOPES):
+            message = f"{part!r} is not of the form GROUP=SCOPE,SCOPE with scopes of {', '.join(SCOPES)}"
+            raise ValueError(message)
+        found[group.strip()] = cast("tuple[Scope, ...]", named)
+    return found
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether only this machine can reach a server that listens on `host`.
 
@@ -151,6 +179,21 @@ class Settings(BaseSettings):
             "Names, comma separated, under which browsers may reach the API, beside IP addresses, localhost and this "
             "machine's own name."
         ),
+    )
+    oidc_issuer: str | None = Field(
+        default=None,
+        pattern=r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])",
+        description="OIDC issuer whose bearer tokens are accepted, as in their `iss`; https.",
+    )
+    oidc_audience: str | None = Field(
+        default=None, description="What the `aud` of its tokens must be; needed with an issuer."
+    )
+    oidc_claim: str = Field(default="groups", description="Claim that holds the groups of a user.")
+    oidc_scopes: str = Field(
+        default="", description="What groups may do, as in `shifters=read,operate; experts=admin`."
+    )
+    oidc_name: str = Field(
+        default="preferred_username", description="Claim under whose value a user acts; without it, `sub`."
     )
     trusted_proxies: str = Field(
         default="",
@@ -237,6 +280,14 @@ class Settings(BaseSettings):
         pattern=r"^[^@\s]+@[^@\s]+$",
         description="Sender of notifications by e-mail, an address.",
     )
+
+    @model_validator(mode="after")
+    def _oidc(self) -> Self:
+        if self.oidc_issuer is not None and not self.oidc_audience:
+            message = "NPLMON_OIDC_ISSUER needs NPLMON_OIDC_AUDIENCE: tokens for others would be good here"
+            raise ValueError(message)
+        scopes_by_group(self.oidc_scopes)
+        return self
 
     @property
     def needs_tokens(self) -> bool:

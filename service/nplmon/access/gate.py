@@ -9,6 +9,7 @@ from nplmon.access.bucket import Buckets
 from nplmon.access.errors import RateLimited, Unauthorized
 from nplmon.access.hosts import Hosts
 from nplmon.access.identity import NOBODY, Identity
+from nplmon.access.oidc import Issuer
 from nplmon.access.sessions import Sessions
 from nplmon.access.verifier import Failures, Verifier
 from nplmon.broker import BrokerError
@@ -37,6 +38,7 @@ class Gate:
         self.sessions = Sessions(broker, settings.session_seconds)
         failures = Failures()
         self._verifier = Verifier(broker, failures)
+        self._issuer = None if settings.oidc_issuer is None else Issuer(settings, failures)
         self._rates = Buckets(rate=settings.rate_limit, burst=2.0 * settings.rate_limit)
 
     async def identity(self, authorization: str | None, address: str, session: str | None = None) -> Identity:
@@ -92,7 +94,10 @@ class Gate:
             raise Unauthorized("The request carries no token.")
         if not authorization.lower().startswith(BEARER):
             raise Unauthorized("The request is authorized in another way than by a bearer token.")
-        token = await self._verifier.token(authorization[len(BEARER) :].strip(), address)
+        text = authorization[len(BEARER) :].strip()
+        if self._issuer is not None and text.count(".") == 2:
+            return await self._issuer.identity(text, address)
+        token = await self._verifier.token(text, address)
         return Identity(
             kind="token",
             name=token.name,

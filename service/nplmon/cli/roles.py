@@ -120,7 +120,8 @@ def register(app: typer.Typer) -> None:
         settings = settings_with(
             redis_url=redis_url, host=host, port=port, access="open" if insecure else None
         )
-        if settings.needs_tokens and settings.redis_url is not None and _no_tokens(settings.redis_url):
+        needed = settings.needs_tokens and settings.oidc_issuer is None
+        if needed and settings.redis_url is not None and _no_tokens(settings.redis_url):
             refuse(
                 f"others can reach {settings.host}, and there is no token yet: make one with `nplmon token create NAME "
                 "--scope admin --redis-url URL`, or give --insecure where nobody else can reach it"

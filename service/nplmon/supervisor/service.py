@@ -112,7 +112,7 @@ class Service:
         SupervisorError
             If tokens are needed and there is none.
         """
-        if not self._settings.needs_tokens:
+        if not self._settings.needs_tokens or self._settings.oidc_issuer is not None:
             return
         broker = Broker.connect(self._store.url)
         try:
