@@ -69,7 +69,7 @@ THIS_MONITOR = Section(
             "percentunit",
             Query(RATIO, "{{kind}}"),
             size=(6, 4),
-            steps=((0, "green"), (0.8, "yellow"), (1, "red")),
+            steps=((0, "green"), (1, "red")),
             decimals=0,
         ),
         number(
