@@ -3,7 +3,7 @@
 import { h, mark, put, say } from "./element.js";
 import { badge } from "./icon.js";
 import { href } from "./router.js";
-import { FLAGS, STATES, flagsOf, stateOf } from "./state.js";
+import { FLAGS, STATES, flagsOf, hiddenAlarm, stateOf } from "./state.js";
 
 const VIEWS = [
   ["monitor", "", "Course"],
@@ -62,12 +62,14 @@ export class MonitorHead {
       put(this.state, state ? badge(state) : null);
       mark(this.state, "title", state ? STATES[state]?.meaning : null);
     }
-    const flags = tile ? flagsOf(tile, now) : [];
+    const flags = tile ? flagsOf(tile, now).map((flag) => [flag, FLAGS[flag]]) : [];
+    const hidden = tile && hiddenAlarm(tile, state);
+    if (hidden) flags.unshift(["alarm", hidden]);
     if (String(flags) === this.flagged) return;
     this.flagged = String(flags);
     put(
       this.flags,
-      flags.map((flag) => h("li", { "data-flag": flag }, FLAGS[flag])),
+      flags.map(([flag, text]) => h("li", { "data-flag": flag }, text)),
     );
   }
 

@@ -92,7 +92,7 @@ export class Verdict {
     } else if (run) {
       rows.push(["Run", run]);
     }
-    if (facts.deciding) rows.push(["Now", h("span", {}, this.now, this.age)]);
+    if (facts.deciding) rows.push([facts.run_state === "closed" ? "At its end" : "Now", h("span", {}, this.now, this.age)]);
     if (facts.note) rows.push(["Note", facts.note]);
     if (facts.calibration) rows.push(["Thresholds", this.thresholds]);
     return rows.map(([term, told]) => h("div", {}, h("dt", {}, term), h("dd", {}, told)));
@@ -130,10 +130,10 @@ function latch({ latest, run_state: state }) {
   return latest ? ends : `${ends} This is not the run that was opened last.`;
 }
 
-function calm({ run }) {
-  return run
-    ? "No warning and no alarm in this run. An alarm would stay until the run is reset or a new run begins."
-    : "No run yet: the first chunk opens one.";
+function calm({ run, latest, run_state: state }) {
+  if (!run) return "No run yet: the first chunk opens one.";
+  const stays = state === "closed" ? "" : " An alarm would stay until the run is reset or a new run begins.";
+  return `No warning and no alarm in this run.${stays}${latest ? "" : " This is not the run that was opened last."}`;
 }
 
 function known({ who: name, comment, at }) {
