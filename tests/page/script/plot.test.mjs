@@ -35,7 +35,8 @@ test("the tail is that of a Gaussian, however far", () => {
     [30, -197.309209260661],
   ];
   for (const [z, wanted] of known) assert.ok(Math.abs(log10Tail(z) - wanted) < 1e-9 * Math.abs(wanted), `${z}`);
-  for (const z of [-1.5, 0, 2.5, 12]) assert.ok(Math.abs(significanceOf(z < 0 ? 1 - 10 ** log10Tail(-z) : 10 ** log10Tail(z)) - z) < 1e-9);
+  for (const z of [-1.5, 0, 2.5, 12])
+    assert.ok(Math.abs(significanceOf(z < 0 ? 1 - 10 ** log10Tail(-z) : 10 ** log10Tail(z)) - z) < 1e-9);
   assert.deepEqual(sigmaLines(2), [1, 2, 3]);
   assert.deepEqual(sigmaLines(18), [5, 10, 15]);
 });
@@ -75,4 +76,33 @@ test("what is asked for often is done at the pace, never twice at once, and the 
   pace.close();
   assert.equal(most, 1);
   assert.ok(times >= 3 && times <= 6, `${times}`);
+});
+
+test("what takes long is done less often", async () => {
+  let times = 0;
+  const pace = new Pace(async () => {
+    times += 1;
+    await new Promise((resolve) => setTimeout(resolve, 60));
+  }, 0.001);
+  const until = Date.now() + 300;
+  while (Date.now() < until) {
+    pace.ask();
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  pace.close();
+  assert.ok(times <= 2, `${times}`);
+});
+
+test("what is asked for now, while it is being done, is done again at once", async () => {
+  let times = 0;
+  const pace = new Pace(async () => {
+    times += 1;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }, 60);
+  pace.ask();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  pace.ask({ now: true });
+  await new Promise((resolve) => setTimeout(resolve, 80));
+  pace.close();
+  assert.equal(times, 2);
 });

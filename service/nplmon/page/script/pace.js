@@ -1,9 +1,12 @@
 /** Pace: does something again whenever it is asked for, but never twice at once and never too often. */
 
+/** How many times as long as it takes lies between two beginnings, so that a slow service is not asked all the time. */
+const REST = 3;
+
 /** `act` may be asynchronous; between two beginnings lie at least `seconds`. What is asked for meanwhile is done once. */
 export class Pace {
   constructor(act, seconds) {
-    Object.assign(this, { act, seconds, wanted: false, busy: false, timer: null, begun: -Infinity });
+    Object.assign(this, { act, seconds, least: seconds, wanted: false, busy: false, timer: null, begun: -Infinity });
   }
 
   /** Ask; `now` does not wait for the time to pass. */
@@ -32,11 +35,13 @@ export class Pace {
   async #act() {
     this.wanted = false;
     this.busy = true;
-    this.begun = performance.now();
+    const begun = performance.now();
+    this.begun = begun;
     try {
       await this.act();
     } finally {
       this.busy = false;
+      this.seconds = Math.max(this.least, (REST * (performance.now() - begun)) / 1000);
       this.#look();
     }
   }
