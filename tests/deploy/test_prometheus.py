@@ -103,6 +103,18 @@ def test_promtool_accepts_it(name: str) -> None:
     assert "rules found" in answer.stdout
 
 
+@pytest.mark.parametrize("name", ["prometheus.yml", "one-machine.yml"])
+def test_promtool_accepts_it_with_a_token(name: str, tmp_path: Path) -> None:
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    assert text.count("# authorization: ") == 1
+    text = re.sub(r"# (authorization: .*file: ).*token", rf"\1{tmp_path}/token", text)
+    (tmp_path / "token").write_text("nplmon_x", encoding="utf-8")
+    (tmp_path / "alerts.yml").write_bytes((FOLDER / "alerts.yml").read_bytes())
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    answer = execute(system_tool("promtool"), "check", "config", tmp_path / name)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
 def test_promtool_refuses_a_broken_one(tmp_path: Path) -> None:
     (tmp_path / "prometheus.yml").write_text("rule_files: [alerts.yml]\n", encoding="utf-8")
     rules = (FOLDER / "alerts.yml").read_text(encoding="utf-8")
