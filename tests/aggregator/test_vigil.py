@@ -9,6 +9,7 @@ import pytest
 from tests.aggregator.samples import a_monitor, admit, chunk, fit
 from tests.aggregator.work import AtWork
 
+from nplmon.aggregator.vigil import Vigil
 from nplmon.broker import Broker
 from nplmon.broker.alarm_messages import Handling
 from nplmon.broker.messages import AlarmPolicy, Monitor
@@ -133,3 +134,22 @@ async def test_an_alarm_stays_when_its_run_is_closed(broker: Broker, start: Star
     await becomes(again, "nplmon_alarm_level", 2)
     await becomes(again, "nplmon_alarm_acknowledged", 1)
     await becomes(again, "nplmon_run_open", 0)
+
+
+async def test_one_that_cannot_be_looked_at_hides_no_other(
+    broker: Broker, monitor: Monitor, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await broker.monitors.create(a_monitor("a-broken-one"))
+    real = Vigil.look
+
+    async def look(self: Vigil, name: str, fence: int) -> None:
+        if name == "a-broken-one":
+            raise ZeroDivisionError
+        await real(self, name, fence)
+
+    monkeypatch.setattr(Vigil, "look", look)
+    work = await start()
+    await becomes(work, "nplmon_run_open", 0)
+    await broker.alarms.begin_test("m", seconds=60, who="ada", comment="")
+    await becomes(work, "nplmon_test_alarm", 1)
+    assert work.aggregator.monitors == 2

@@ -90,6 +90,7 @@ class Aggregator:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop."""
         holding = asyncio.create_task(self._keep_holding(stop))
+        watching = asyncio.create_task(self._vigil.keep(self._fences, BLOCK_SECONDS))
         try:
             while not stop.is_set():
                 try:
@@ -109,7 +110,8 @@ class Aggregator:
                     await asyncio.sleep(STORE_RETRY_SECONDS)
         finally:
             holding.cancel()
-            await asyncio.gather(holding, return_exceptions=True)
+            watching.cancel()
+            await asyncio.gather(holding, watching, return_exceptions=True)
             await self._thresholds.close()
             await self._calibrating.close()
             await self._notifier.close()
@@ -131,16 +133,12 @@ class Aggregator:
                     elif self._fences.get(name) != fence:
                         self._drop(name)
                         # Before anything is applied: an old snapshot could hide a new one, and an alarm be missed.
-                        await self._show_saved(name)
                         await self._notifier.begin(name)
+                        await self._show_saved(name)
                         self._fences[name] = fence
                         self._cursors[name] = "0-0"
                         self._metrics.announce(name)
                         log.info("monitor held", monitor=name, fence=fence)
-                    if fence is not None:
-                        await self._vigil.look(name, fence)
-                        if name not in self._fences:  # deleted while it was looked at
-                            self._drop(name)
                 for name in set(self._fences) - set(names):
                     self._drop(name)
                 self._notifier.keep(self._fences)

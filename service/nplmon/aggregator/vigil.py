@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
 import structlog
 
 from nplmon.aggregator.standing import Standing, standing
-from nplmon.broker import NoCalibration, UnknownMonitor
+from nplmon.broker import NoCalibration, StoreFull, StoreUnreachable, UnknownMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,29 @@ class Vigil:
         self._holder = holder
         self._metrics = metrics
         self._saved = saved
+
+    async def keep(self, held: Mapping[str, int], every: float) -> None:
+        """Look at all held monitors, again and again until cancelled; beside the renewals, which must not wait for it.
+
+        Parameters
+        ----------
+        held:
+            The fences of the monitors that are held, by name; followed, not copied.
+        every:
+            The pause between two rounds, in s.
+        """
+        while True:
+            for monitor, fence in list(held.items()):
+                try:
+                    await self.look(monitor, fence)
+                except (StoreUnreachable, StoreFull) as error:
+                    log.warning("monitor not looked at", monitor=monitor, error=str(error))
+                except Exception as error:  # one that cannot be looked at must not hide the others
+                    log.exception("monitor not looked at", monitor=monitor, error=str(error))
+                if monitor not in held:  # dropped while it was looked at
+                    self._metrics.forget(monitor)
+                    self._metrics.standing.forget(monitor)
+            await asyncio.sleep(every)
 
     async def look(self, monitor: str, fence: int) -> None:
         """Export the level of its pool and how it stands; write into its journal where it turns stale or fresh.
