@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
@@ -191,6 +192,33 @@ async def test_what_did_not_change_is_not_told(
             await asyncio.sleep(0.6)
         await described(broker, "other")
         assert (await event())[2]["description"] == "other"
+
+
+async def test_slow_reader_gets_the_newest(
+    served: httpx.AsyncClient, shared: Process, monitor: dict[str, Any], broker: Broker
+) -> None:
+    """A reader that does not read makes nobody wait, and the tiles it misses do not wait for it.
+
+    Each tile is made larger than the sockets' buffers together, so that the first write already blocks.
+    """
+    host, port = shared.address.removeprefix("http://").split(":")
+    padding = "x" * 6_000_000
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        slow.connect((host, int(port)))
+        slow.sendall(b"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        async with following(served, "/v1/events") as event:
+            await until(event, "tile")
+            for number in range(1, 6):
+                await described(broker, f"tile {number} {padding}")
+                assert (await until(event, "tile"))["description"].startswith(f"tile {number} ")
+        slow.settimeout(10)
+        received = bytearray()
+        while received.find(b"tile 5 ", max(0, len(received) - 7_000_000)) < 0:
+            received += await asyncio.to_thread(slow.recv, 1_000_000)
+    sent = [number for number in range(1, 6) if b"tile %d " % number in received]
+    # The one being written, the one that waits for the write to end, and then the newest.
+    assert len(sent) <= 3, f"tiles {sent} were queued"
 
 
 @pytest.mark.slow
