@@ -15,8 +15,8 @@ from nplmon.client.decoding import decode
 class Course:
     """The course of one statistic; all columns have the same length, and what is not there is None.
 
-    `quantiles` are those of the null at `quantile_levels`, P(T <= q); `warning` is the threshold of warnings. Go on
-    with `since=course.last`.
+    `quantiles` are those of the null at `quantile_levels`, P(T <= q); `warning` is the threshold of warnings,
+    `p_threshold` the p at which an alarm is due. Go on with `since=course.last`.
     """
 
     monitor: str
@@ -40,6 +40,7 @@ class Course:
     z: tuple[float | None, ...]
     threshold: tuple[float | None, ...]
     warning: tuple[float | None, ...]
+    p_threshold: tuple[float | None, ...]
     null_mean: tuple[float | None, ...]
     null_deviation: tuple[float | None, ...]
     quantile_levels: tuple[float, ...]
