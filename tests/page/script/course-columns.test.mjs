@@ -34,6 +34,18 @@ test("what is not judged is told by its state, a dead chunk as dead", () => {
   ]);
 });
 
+test("an e-process that stopped is told, and a row between two chunks is none", () => {
+  const stopped = { ...course, kind: "log_e", statistic_state: ["exact", null, null, null] };
+  assert.deepEqual(
+    halted(stopped).map(({ key }) => key),
+    ["stopped", "dead", "stopped"],
+  );
+  assert.deepEqual(
+    halted(broken({ ...stopped, kind: "t_agg" }, [{ from: 100, to: 110 }])).map(({ key }) => key),
+    ["missing", "dead", "missing"],
+  );
+});
+
 test("judged and other values are apart, and none is lost", () => {
   const { judged, others } = split({ value: [1, 2, 2, 2], statistic_state: ["exact", "exact", "frozen", "frozen"] });
   assert.deepEqual(judged, [1, 2, null, null]);

@@ -9,6 +9,7 @@ export const HALTED = {
   stopped: "stopped: no value, events to bet with are missing",
   uncalibrated: "uncalibrated: a value without a p and without a threshold",
   invalid: "invalid: no value can be given",
+  missing: "missing: it was not computed",
   dead: "given up: the chunk could not be fitted",
 };
 
@@ -27,14 +28,19 @@ export function stretches(keys) {
   return found;
 }
 
+/**
+ * The state of the statistic after a chunk, "dead" where that has none. An e-process that has stopped leaves no trace in
+ * the history of its chunks.
+ */
+export function stateAt(course, index) {
+  if (course.state[index] === "dead") return "dead";
+  return course.statistic_state[index] ?? (course.kind?.startsWith("log_") ? "stopped" : "missing");
+}
+
 /** The stretches in which the statistic is not judged, with their state; a dead chunk is one of its own. */
 export function halted(course) {
-  const keys = course.sequence.map((_, index) => {
-    if (course.state[index] === "dead") return "dead";
-    const state = course.statistic_state[index];
-    return JUDGED.has(state) ? "" : (state ?? "");
-  });
-  return stretches(keys).filter((stretch) => stretch.key !== "");
+  const keys = course.sequence.map((sequence, index) => (sequence === null ? "" : stateAt(course, index)));
+  return stretches(keys).filter(({ key }) => key !== "" && !JUDGED.has(key));
 }
 
 /** The values where the statistic is judged, null elsewhere; and the others, tied to their neighbours before. */

@@ -1,6 +1,6 @@
 /** Course words: a course as sentences, as labels of its points, and as columns of a table. */
 
-import { halted, HALTED, nullColumns } from "./course-columns.js";
+import { halted, HALTED, nullColumns, stateAt } from "./course-columns.js";
 import { count, counted, probability, significance, statistic, utcTime } from "./format.js";
 import { kindName, KINDS } from "./kinds.js";
 
@@ -47,22 +47,31 @@ const known = (value) => value !== null && value !== undefined;
 /** What is seen, in a sentence or two; p is an upper bound where it is not above `resolution`. */
 export function courseSummary(course, marks, resolution = null) {
   const last = course.sequence.length - 1;
-  const name = kindName(course.kind);
   if (last < 0) return `No chunk of the run ${course.run} has been counted yet.`;
   const value = course.value[last];
-  const limit = course.threshold[last];
-  const told =
-    value === null
-      ? `${name} has no value after chunk ${count(course.sequence[last])}: ${HALTED[course.statistic_state[last]] ?? "none is given"}.`
-      : `After chunk ${count(course.sequence[last])} ${name} is ${statistic(value)}${against(value, limit)}` +
-        `${course.p[last] === null ? "" : `, ${probability(course.p[last], resolution)}`}` +
-        `${course.p[last] === null || KINDS[course.kind]?.evidence ? "" : `, Z ${equal(significance(course.z[last], course.p[last], resolution))}`}.`;
+  const told = value === null ? withoutValue(course, last) : withValue(course, last, resolution);
   const raised = marks.find((mark) => mark.kind === "alarm") ?? marks.find((mark) => mark.kind === "warning");
   const since = raised ? ` The ${raised.word} was raised at chunk ${count(raised.sequence)}.` : " No alarm was raised.";
   const thinned = course.downsampled
     ? ` Of ${count(course.total)} chunks ${count(course.sequence.length)} are drawn, the extremes among them.`
     : "";
   return told + since + thinned;
+}
+
+function withoutValue(course, index) {
+  const state = stateAt(course, index);
+  const number = count(course.sequence[index]);
+  if (state === "dead") return `Chunk ${number}, the last one, was ${HALTED.dead}.`;
+  return `After chunk ${number} ${kindName(course.kind)} is ${HALTED[state] ?? "without a value"}.`;
+}
+
+function withValue(course, index, resolution) {
+  const [value, p, z] = [course.value[index], course.p[index], course.z[index]];
+  const told = `After chunk ${count(course.sequence[index])} ${kindName(course.kind)} is ${statistic(value)}`;
+  const chance = known(p) ? `, ${probability(p, resolution)}` : "";
+  const evidence = KINDS[course.kind]?.evidence;
+  const sigmas = known(p) && !evidence ? `, Z ${equal(significance(z, p, resolution))}` : "";
+  return `${told}${against(value, course.threshold[index])}${chance}${sigmas}.`;
 }
 
 const equal = (text) => (text.startsWith("≥") ? text : `= ${text}`);

@@ -84,7 +84,6 @@ class MonitorView {
       this.events,
     );
     put(root, this.head.element, this.trouble, this.body);
-    this.plot.canvas.addEventListener("keydown", (event) => this.#key(event));
     this.source = new CourseSource(context, {
       changed: (found) => this.#take(found),
       failed: (problem) => this.#fail(problem),
@@ -126,13 +125,6 @@ class MonitorView {
   /** What is drawn for a chunk carries its number and its id. */
   #clicked({ customdata }) {
     if (customdata?.[1]) this.#go({ chunk: customdata[1] });
-  }
-
-  #key(event) {
-    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!by || event.altKey || event.ctrlKey || event.metaKey) return;
-    event.preventDefault();
-    this.chunk.step(by);
   }
 
   #take(found) {
