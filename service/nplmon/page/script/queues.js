@@ -25,7 +25,7 @@ export class Queues {
     const now = this.live.now();
     const busy = queues.filter((one) => one.waiting || one.leased || one.unapplied || one.dead);
     const idle = queues.length - busy.length;
-    say(this.idle, idle ? `${counted(idle, busy.length ? "more monitor" : "monitor")} with nothing on the way.` : "");
+    say(this.idle, idle && busy.length ? `${counted(idle, "more monitor")} with nothing on the way.` : "");
     const sorted = busy.sort((one, other) => (one.oldest_accepted_at ?? Infinity) - (other.oldest_accepted_at ?? Infinity));
     this.ages = [];
     const rows = sorted.map(({ monitor, waiting, leased, oldest_accepted_at: oldest, unapplied, dead }) => {
