@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from nplmon.aggregator.aggregator import Aggregator
 from nplmon.aggregator.metrics import AggregatorMetrics
 from nplmon.broker import Broker
-from nplmon.notifier import Notifier
+from nplmon.notifier import NotifierThread
 from nplmon.prepared import PreparedReferences
 from nplmon.settings import Settings
 
@@ -31,7 +31,7 @@ class AtWork:
             PreparedReferences(self.broker, cache, name),
             said,
             AggregatorMetrics(self.registry),
-            Notifier(self.broker, said, self.registry),
+            NotifierThread(url, said, self.registry),
         )
         self._stopping = asyncio.Event()
         self._task = asyncio.create_task(self.aggregator.run(self._stopping))

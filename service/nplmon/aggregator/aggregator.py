@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nplmon.aggregator.metrics import AggregatorMetrics
     from nplmon.broker import Broker
     from nplmon.broker.messages import Run, Snapshot
-    from nplmon.notifier import Notifier
+    from nplmon.notifier import NotifierThread
     from nplmon.prepared import PreparedReferences
     from nplmon.settings import Settings
 
@@ -58,7 +58,7 @@ class Aggregator:
         prepared: PreparedReferences,
         settings: Settings,
         metrics: AggregatorMetrics,
-        notifier: Notifier,
+        notifier: NotifierThread,
     ) -> None:
         self.name = name
         self.applied = 0
@@ -89,6 +89,7 @@ class Aggregator:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop."""
+        await self._notifier.start()
         holding = asyncio.create_task(self._keep_holding(stop))
         watching = asyncio.create_task(self._vigil.keep(self._fences, BLOCK_SECONDS))
         try:
@@ -133,7 +134,7 @@ class Aggregator:
                     elif self._fences.get(name) != fence:
                         self._drop(name)
                         # Before anything is applied: an old snapshot could hide a new one, and an alarm be missed.
-                        await self._notifier.begin(name)
+                        await self._broker.notifications.begin(name)
                         await self._show_saved(name)
                         self._fences[name] = fence
                         self._cursors[name] = "0-0"

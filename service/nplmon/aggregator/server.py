@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nplmon import log as log_lines
 from nplmon.aggregator.aggregator import Aggregator
 from nplmon.aggregator.metrics import AggregatorMetrics
-from nplmon.notifier import Notifier
+from nplmon.notifier import NotifierThread
 from nplmon.process import work
 
 if TYPE_CHECKING:
@@ -28,13 +28,14 @@ def serve(settings: Settings) -> None:
         If the settings name no store.
     """
     log_lines.configure("aggregator", settings.log_format)
-    if settings.redis_url is None:
+    store = settings.redis_url
+    if store is None:
         raise ValueError("no store is named; set NPLMON_REDIS_URL, e.g. redis://127.0.0.1:6379")
 
     def make(
         name: str, broker: Broker, prepared: PreparedReferences, registry: CollectorRegistry
     ) -> Aggregator:
-        notifier = Notifier(broker, settings, registry)
+        notifier = NotifierThread(store, settings, registry)
         return Aggregator(name, broker, prepared, settings, AggregatorMetrics(registry), notifier)
 
-    asyncio.run(work("aggregator", settings, settings.redis_url, "cpu", make))
+    asyncio.run(work("aggregator", settings, store, "cpu", make))

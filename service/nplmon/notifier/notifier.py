@@ -51,10 +51,6 @@ class Notifier:
         self._ending: set[asyncio.Task[None]] = set()
         """Watches that were told to end and close what they have open."""
 
-    async def begin(self, monitor: str) -> None:
-        """Fix the place in a monitor's journal from which on it is told, before anything new can be written there."""
-        await self._broker.notifications.begin(monitor)
-
     def keep(self, monitors: Iterable[str]) -> None:
         """Watch over these monitors and no others; called again and again by their holder."""
         wanted = set(monitors)
