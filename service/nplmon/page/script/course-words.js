@@ -99,7 +99,7 @@ export function courseColumns(course, sum) {
     { name, unit, values: course.value },
     {
       name: `state of ${name}`,
-      values: course.statistic_state.map((state, index) => (course.state[index] === "dead" ? "dead" : state)),
+      values: course.sequence.map((_, index) => stateAt(course, index)),
     },
     { name: `p of ${name}`, values: course.p },
     { name: `Z of ${name}`, unit: "sigma", values: course.z },
@@ -110,7 +110,7 @@ export function courseColumns(course, sum) {
       name:
         nulls.shape === "quantiles"
           ? `null quantile ${QUANTILES[place]}`
-          : `null mean ${place < 3 ? "-" : "+"} ${Math.abs(place - 3)} sd`,
+          : `null mean${place === 3 ? "" : ` ${place < 3 ? "-" : "+"} ${Math.abs(place - 3)} sd`}`,
       unit,
       values,
     })),
