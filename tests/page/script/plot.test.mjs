@@ -21,7 +21,7 @@ test("a file has units in its head, full numbers, and quotes where they are need
 test("logarithmic ticks are plain text", () => {
   assert.equal(power(-12), "10⁻¹²");
   assert.deepEqual(logTicks(0.5, 2000).ticktext, ["1", "10", "10²", "10³"]);
-  assert.ok(logTicks(1e-70, 2).tickvals.length <= 6);
+  assert.deepEqual(logTicks(1e-70, 2).ticktext, ["10⁻⁶⁰", "10⁻⁴⁰", "10⁻²⁰", "1"]);
   assert.deepEqual(logTicks(20, 70).ticktext, ["20", "30", "50", "70"]);
   assert.deepEqual(logTicks(8, 150).minor.tickvals, [8, 9, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
 });

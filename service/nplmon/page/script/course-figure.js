@@ -18,14 +18,15 @@ const SMALLEST = 1e-300;
 export function courseFigure(course, options, colours, { width, ranges, picture }) {
   const compact = width < 560;
   const axes = new Axes(course, options);
+  const dot = dotSize(course.sequence.length, width);
   const second = course.p.some((p) => p !== null);
   const rows = second ? { y: [0.5, 0.95], y2: [0.265, 0.445], y3: [0, 0.21] } : { y: [0.33, 0.95], y3: [0, 0.27] };
   const labels = hoverLabels(course, course.kind, options.resolution);
   const data = [
     ...nullTraces(course, axes, colours),
-    ...statisticTraces(course, axes, options, labels, colours),
-    ...(second ? secondTraces(course, axes, options, labels, colours) : []),
-    ...chunkTraces(course, axes, colours),
+    ...statisticTraces(course, axes, options, labels, dot, colours),
+    ...(second ? secondTraces(course, axes, options, labels, dot, colours) : []),
+    ...chunkTraces(course, axes, dot, colours),
     ...laneTraces(axes, options, colours),
   ];
   const named = (text) => ({ text, standoff: 6, font: { size: compact ? 12 : 14 } });
@@ -50,7 +51,7 @@ export function courseFigure(course, options, colours, { width, ranges, picture 
     yaxis3: axis(colours, {
       anchor: "x",
       domain: rows.y3,
-      title: named(compact ? "t_chunk" : "t_chunk"),
+      title: named("t_chunk"),
       rangemode: "tozero",
     }),
     yaxis4: { anchor: "x2", domain: [0.955, 1], range: [0, 1], visible: false, fixedrange: true },
@@ -73,7 +74,7 @@ export function courseFigure(course, options, colours, { width, ranges, picture 
       overlaying: "y",
       side: "right",
       tickmode: "auto",
-      title: named("t_sum"),
+      title: named(compact ? "" : "t_sum"),
       mirror: false,
       minor: {},
       tickfont: { size: 12, color: colours.sum },
@@ -82,6 +83,11 @@ export function courseFigure(course, options, colours, { width, ranges, picture 
   }
   if (picture) layout.hovermode = false;
   return { data, layout };
+}
+
+/** The size of a point, so that neighbours can be told apart, in CSS pixels. */
+function dotSize(chunks, width) {
+  return Math.max(2, Math.min(5, Math.round((1.2 * width) / Math.max(1, chunks))));
 }
 
 /** What belongs to each chunk, and may jump where another kernel width wins, is drawn in steps. */
@@ -125,7 +131,7 @@ function nullTraces(course, axes, colours) {
   ];
 }
 
-function statisticTraces(course, axes, options, labels, colours) {
+function statisticTraces(course, axes, options, labels, dot, colours) {
   const on = { xaxis: "x2", yaxis: "y" };
   const { judged, others } = split(course);
   const mode = axes.x.length > MANY ? "lines" : "lines+markers";
@@ -164,7 +170,7 @@ function statisticTraces(course, axes, options, labels, colours) {
     name,
     showlegend: true,
     line: { color: colours.data, width: 1.8 },
-    marker: { color: colours.data, size: 5 },
+    marker: { color: colours.data, size: dot },
     ...labels,
   });
   if (options.sum) {
@@ -192,7 +198,7 @@ function statisticTraces(course, axes, options, labels, colours) {
   return traces;
 }
 
-function secondTraces(course, axes, options, labels, colours) {
+function secondTraces(course, axes, options, labels, dot, colours) {
   const on = { xaxis: "x3", yaxis: "y2" };
   const shown = (source) =>
     options.second === "p" ? source.p.map((p) => (p === null ? null : Math.max(p, SMALLEST))) : source.z;
@@ -219,7 +225,7 @@ function secondTraces(course, axes, options, labels, colours) {
     x: axes.x,
     y: shown(course),
     line: { color: colours.data, width: 1.6 },
-    marker: { color: colours.data, size: 4 },
+    marker: { color: colours.data, size: dot - 1 },
     ...labels,
   });
   return traces;
@@ -238,10 +244,9 @@ function limits(course, { second }) {
   });
 }
 
-function chunkTraces(course, axes, colours) {
+function chunkTraces(course, axes, dot, colours) {
   const on = { xaxis: "x", yaxis: "y3" };
   const bands = moments(course.t_chunk_null_mean, course.t_chunk_null_deviation, [-2, -1, 0, 1, 2]);
-  const size = axes.x.length > 600 ? 3 : axes.x.length > MANY ? 4 : 6;
   return [
     filled(axes.x, bands[0], bands[4], colours.band95, on),
     filled(axes.x, bands[1], bands[3], colours.band68, on),
@@ -254,7 +259,7 @@ function chunkTraces(course, axes, colours) {
       y: course.t_chunk,
       name: "t_chunk (null ± 1, 2 sd)",
       showlegend: true,
-      marker: { color: colours.data, size },
+      marker: { color: colours.data, size: dot + 1 },
       ...hoverLabels(course, "t_chunk"),
     },
   ];

@@ -1,5 +1,6 @@
 /** Ticks: where a logarithmic axis is labelled, in plain text; plotly's own powers need styles that the policy refuses. */
 
+const STEPS = [1, 2, 3, 5, 10, 20, 50, 100];
 const RAISED = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 
 /** A power of ten: 10⁻⁵; 0.1, 1 and 10 as they are. */
@@ -16,7 +17,7 @@ export function logTicks(low, high, most = 6) {
   const first = Math.ceil(Math.log10(low) - 1e-9);
   const last = Math.floor(Math.log10(high) + 1e-9);
   if (last - first < 1) return within(low, high);
-  const step = Math.max(1, Math.ceil((last - first + 1) / most));
+  const step = STEPS.find((one) => (last - first + 1) / one <= most) ?? 200;
   const exponents = [];
   for (let exponent = Math.ceil(first / step) * step; exponent <= last; exponent += step) exponents.push(exponent);
   return {
