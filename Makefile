@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints.txt
 TESTS ?= tests
 
-.PHONY: demo test lint format dashboards bench bench-detection chaos soak clean
+.PHONY: demo test lint format dashboards bench bench-detection load chaos soak clean
 
 # pyproject and constraints are what an installation depends on; the stamps say that it is up to date with them.
 $(VENV)/run.stamp: pyproject.toml $(CONSTRAINTS)
@@ -38,6 +38,10 @@ format: $(VENV)/test.stamp
 # Render deploy/grafana/dashboards from the code beside it; a test finds a difference.
 dashboards: $(VENV)/test.stamp
 	$(BIN)/python -m deploy.grafana
+
+# What the service takes, how soon it shows, how it grows: make load LOAD="--only latency"
+load: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.load $(LOAD)
 
 # Schedules of faults beyond those of make test: make chaos FIRST=21 LAST=220; a failure prints its seed.
 FIRST ?= 21

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import httpx
 import numpy as np
 import pytest
+from blake3 import blake3
 from tests.api.bodies import ARROW, FEATURES, NPY, PUSH, Push, arrow, check_problem, events, npy
 from tests.api.workers import Workers
 
@@ -23,7 +22,7 @@ async def test_accepted_chunk_is_stored_in_canonical_form(push: Push, broker: Br
     assert (receipt["chunk"], receipt["sequence"], receipt["events"]) == ("c1", 1, 20)
     assert answer.headers["location"] == "/v1/monitors/m/chunks/c1?run=r"
     assert await broker.statistics.payload("m", "r", 1) == chunk.tobytes()
-    expected = hashlib.sha256(chunk.astype("<f4").tobytes() + "\0".join(FEATURES).encode()).hexdigest()
+    expected = blake3(chunk.astype("<f4").tobytes() + "\0".join(FEATURES).encode()).hexdigest()
     assert receipt["digest"] == expected
 
 

@@ -92,7 +92,9 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
     app.add_middleware(SafeHeaders)
     refusals.install(app)
     openapi.describe(app)
+    # Routes are tried in turn: the one that all chunks come in by is the first.
     for part in (
+        chunks,
         alarms,
         overview,
         calibrations,
@@ -100,7 +102,6 @@ def create_app(broker: Broker, settings: Settings, registry: CollectorRegistry |
         pools,
         monitors,
         runs,
-        chunks,
         statistics,
         course,
         density_ratio,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import structlog
+from blake3 import blake3
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
@@ -162,14 +162,16 @@ class Pushed:
 
 
 def chunk_digest(payload: bytes, features: tuple[str, ...]) -> str:
-    """Give the SHA-256 (hex) over the canonical payload and the features: what makes two chunks the same.
+    """Give the BLAKE3 (hex) over the canonical payload and the features: what makes two chunks the same.
+
+    As hard to forge as SHA-256, in a fifth of the time (BLAKE3 specification, 2020).
 
     Examples
     --------
     >>> chunk_digest(b"", ("pt",))[:8]
-    'e75b11da'
+    '04e310b9'
     """
-    digest = hashlib.sha256(payload)
+    digest = blake3(payload)
     digest.update("\0".join(features).encode())
     return digest.hexdigest()
 

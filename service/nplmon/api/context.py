@@ -35,8 +35,8 @@ class Context:
         self.board.close()
 
 
-def context_of(request: Request) -> Context:
-    """Give the application's context."""
+async def context_of(request: Request) -> Context:
+    """Give the application's context; async, or every request would wait for a thread to tell it."""
     return cast("Context", request.app.state.context)
 
 

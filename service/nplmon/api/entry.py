@@ -111,8 +111,8 @@ def address_of(request: Request) -> str:
     return "" if request.client is None else request.client.host
 
 
-def identity_of(request: Request) -> Identity:
-    """Give who sends a request that was let in."""
+async def identity_of(request: Request) -> Identity:
+    """Give who sends a request that was let in; async like `context_of`."""
     return cast("Identity", getattr(request.state, "identity", NOBODY))
 
 

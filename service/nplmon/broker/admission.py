@@ -253,7 +253,7 @@ class Admission:
         monitor_epoch
             The epoch against which the chunk was checked.
         digest
-            SHA-256 (hex) of the payload.
+            Of the payload: what makes two chunks the same.
         payload
             Events, float32 little-endian, row major.
 

@@ -176,7 +176,7 @@ class Receipt(Message, frozen=True, kw_only=True):
     sequence: int
     events: int
     digest: str
-    """SHA-256 (hex) of the payload: what makes a repeated id the same chunk or a conflict."""
+    """BLAKE3 (hex) of payload and features: what makes a repeated id the same chunk or a conflict."""
     exposure: float | None = None
     source_time: float | None = None
     accepted_at: float

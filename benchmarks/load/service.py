@@ -1,0 +1,48 @@
+"""A service with real processes, started for one measurement."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPLMON_THREADS"), "1")
+PATIENCE = 120.0  # s, for the start
+
+
+@contextmanager
+def service(trainers: int = 1, **settings: str) -> Iterator[str]:
+    """Run `nplmon up` on a directory of its own, each trainer with one thread, and give the API's address.
+
+    Raises
+    ------
+    TimeoutError
+        If it is not ready in time; its last words are in the message.
+    """
+    with tempfile.TemporaryDirectory(prefix="load-") as folder:
+        record, log = Path(folder) / "up.json", Path(folder) / "up.log"
+        command = [sys.executable, "-m", "nplmon.cli", "up", "--port", "0", "--data-dir", folder]
+        with log.open("w", encoding="utf-8") as words:
+            process = subprocess.Popen(
+                [*command, "--trainers", str(trainers)],
+                env=os.environ | ONE_THREAD | settings,
+                stdout=words,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not record.exists():
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise TimeoutError(f"nplmon up is not ready: {log.read_text(encoding='utf-8')[-500:]}")
+                time.sleep(0.1)
+            yield json.loads(record.read_text(encoding="utf-8"))["api"]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60.0)
