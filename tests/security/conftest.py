@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from redis import Redis
 from tests.api.bodies import NPY, events, npy
+from tests.chromium import chromium
 
 from nplmon.access import new_token
 from nplmon.api import create_app
@@ -19,6 +20,7 @@ from nplmon.broker import Broker
 from nplmon.broker.embedded import EmbeddedStore
 from nplmon.settings import Settings
 
+__all__ = ["chromium"]
 BASE = "http://127.0.0.1:8471"
 
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext
 from tests.client.serving import Service, served
 
 from nplmon.access import new_token
 from nplmon.broker import Broker
 from nplmon.broker.access_messages import Scope
 from nplmon.client import Client
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="module")
@@ -40,23 +37,15 @@ def token(service: Service, name: str, *scopes: Scope) -> tuple[str, str]:
 
 
 @pytest.fixture
-def context() -> Iterator[Any]:
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is not on PATH")
-        pytest.skip("chromium is not on PATH")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        context = browser.new_context(viewport={"width": 1200, "height": 800})
-        context.set_default_timeout(20_000)
-        yield context
-        browser.close()
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    context = chromium.new_context(viewport={"width": 1200, "height": 800})
+    context.set_default_timeout(20_000)
+    yield context
+    context.close()
 
 
 def test_a_shifter_signs_in_fires_a_test_and_signs_out(
-    service: Service, context: Any, tmp_path: Path
+    service: Service, context: BrowserContext, tmp_path: Path
 ) -> None:
     _, root = token(service, "ada", "admin")
     id_, text = token(service, "grace", "read", "operate")
@@ -115,7 +104,7 @@ def test_a_shifter_signs_in_fires_a_test_and_signs_out(
     page.get_by_role("dialog", name="Sign in").wait_for()
 
 
-def test_a_page_of_another_site_changes_nothing(service: Service, context: Any) -> None:
+def test_a_page_of_another_site_changes_nothing(service: Service, context: BrowserContext) -> None:
     """A form of another origin posts with the browser's own headers: the reset is refused, signed in or not."""
     _, root = token(service, "ada", "admin")
     with Client(service.url, token=root) as client:
