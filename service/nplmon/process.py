@@ -11,12 +11,13 @@ import time
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import structlog
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
 from nplmon.broker import Broker
 from nplmon.broker.life import keep_beating
 from nplmon.broker.messages import Worker
 from nplmon.prepared import PreparedReferences
+from nplmon.probes import Probes
 from nplmon.process_metrics import export_process
 
 if TYPE_CHECKING:
@@ -68,7 +69,13 @@ async def work(
     name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(3)}"
     broker = Broker.connect(store)
     loop = make(name, broker, PreparedReferences(broker, settings.data_dir / "cache", name), registry)
-    server, thread = start_http_server(settings.metrics_port, settings.host, registry)
+    hindrance = "the store has not answered yet"
+
+    def told(complaint: str) -> None:
+        nonlocal hindrance
+        hindrance = complaint
+
+    probes = Probes(settings.metrics_port, settings.host, registry, lambda: hindrance)
     start = time.time()
 
     def sign() -> Worker:
@@ -79,7 +86,7 @@ async def work(
             device=device,
             host=platform.node(),
             pid=os.getpid(),
-            metrics_port=server.server_port,
+            metrics_port=probes.port,
             started_at=start,
             seen_at=time.time(),
             chunks=chunks,
@@ -87,13 +94,12 @@ async def work(
         )
 
     log.info("%s started", role, name=name, device=device)
-    beating = asyncio.create_task(keep_beating(broker, sign))
+    beating = asyncio.create_task(keep_beating(broker, sign, told))
     try:
         await loop.run(stop)
     finally:
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)
         await broker.close()
-        server.shutdown()
-        thread.join()
+        probes.close()
         log.info("%s stopped", role, chunks=loop.progress()[0])

@@ -28,7 +28,13 @@ class Stage:
     """The processes, by name. A role that was killed is started again by whoever killed it."""
 
     def __init__(
-        self, directory: Path, appendfsync: str = "always", deliveries: int = 1000, backlog: int = 200
+        self,
+        directory: Path,
+        appendfsync: str = "always",
+        deliveries: int = 1000,
+        backlog: int = 200,
+        *,
+        metrics: bool = False,
     ) -> None:
         self.directory = directory
         self._appendfsync = appendfsync
@@ -38,9 +44,8 @@ class Stage:
         self._starting = threading.Lock()
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["tests.chaos.roles"])
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._port = free_port()
+        self._metrics = {name: free_port() for name in ROLES if metrics}
         self._environment = {
             "NPLMON_REDIS_URL": self._store.url,
             "NPLMON_PORT": str(self._port),
@@ -57,6 +62,10 @@ class Stage:
     def url(self) -> str:
         """Address of the API."""
         return f"http://127.0.0.1:{self._port}"
+
+    def metrics(self, name: str) -> str:
+        """Address of a role's metrics and probes; only of a stage that was asked for them."""
+        return f"http://127.0.0.1:{self._metrics[name]}"
 
     def start(self, *names: str) -> None:
         """Start the store and these roles, and wait until the API answers."""
@@ -95,7 +104,8 @@ class Stage:
             return
         role = name.partition("-")[0]
         log = self.directory / f"{name}.log"
-        process = self._context.Process(target=roles.serve, args=(role, self._environment, log), name=name)
+        environment = self._environment | {"NPLMON_METRICS_PORT": str(self._metrics.get(name, 0))}
+        process = self._context.Process(target=roles.serve, args=(role, environment, log), name=name)
         process.start()
         self._processes[name] = process
 
@@ -158,6 +168,13 @@ class Stage:
                 process.join()
         self.signal("store", signal.SIGCONT)
         self._store.stop()
+
+
+def free_port() -> int:
+    """Give a port that nobody has now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _stat(pid: int) -> str:

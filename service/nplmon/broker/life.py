@@ -22,20 +22,26 @@ BEAT_SECONDS = 2.0
 EXPIRY_SECONDS = 3.5 * BEAT_SECONDS
 
 
-async def keep_beating(broker: Broker, sign: Callable[[], Worker]) -> None:
+async def keep_beating(
+    broker: Broker, sign: Callable[[], Worker], told: Callable[[str], None] = lambda _: None
+) -> None:
     """Give a sign of life every two seconds, with the pace of the last minute; take it back when cancelled.
 
-    A store that does not answer is no reason to stop: the process itself waits for it and says so.
+    A store that does not answer is no reason to stop: the process itself waits for it and says so. `told` hears after
+    each beat what went wrong, "" where nothing did.
     """
     pace = Pace()
     try:
         while True:
             present = sign()
             per_second = pace.per_second(time.monotonic(), present.chunks)
-            with suppress(BrokerError):
+            try:
                 await broker.workers.beat(
                     msgspec.structs.replace(present, chunks_per_second=per_second), EXPIRY_SECONDS
                 )
+                told("")
+            except BrokerError as error:
+                told(str(error))
             await asyncio.sleep(BEAT_SECONDS)
     finally:
         with suppress(BrokerError):
