@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints.txt
 TESTS ?= tests
 
-.PHONY: demo test lint format dashboards bench bench-detection load chaos soak clean
+.PHONY: demo test lint format dashboards bench bench-detection load chaos soak requirements audit clean
 
 # pyproject and constraints are what an installation depends on; the stamps say that it is up to date with them.
 $(VENV)/run.stamp: pyproject.toml $(CONSTRAINTS)
@@ -62,5 +62,14 @@ bench: $(VENV)/run.stamp
 bench-detection: $(VENV)/run.stamp
 	$(BIN)/python -m benchmarks.detection $(DETECTION)
 
+# What the images install, with hashes, after a change of pyproject.toml or constraints.txt.
+requirements: $(VENV)/test.stamp
+	$(BIN)/python deploy/requirements/lock.py
+
+# Known vulnerabilities of what is pinned; asks pypi.org, and fails where that is not reached.
+audit:
+	test -x $(VENV)-audit/bin/pip-audit || ($(PYTHON) -m venv $(VENV)-audit && $(VENV)-audit/bin/pip install --quiet pip-audit)
+	$(VENV)-audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
+
 clean:
-	rm -rf $(VENV) benchmarks/.venv-alibi benchmarks/.venv-river benchmarks/results .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(VENV)-audit benchmarks/.venv-alibi benchmarks/.venv-river benchmarks/results .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

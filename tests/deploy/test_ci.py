@@ -26,7 +26,7 @@ def test_shellcheck_refuses_a_broken_script(tmp_path: Path) -> None:
 def test_it_brings_what_tests_would_skip() -> None:
     text = FILE.read_text(encoding="utf-8")
     assert "export CI=true" in text
-    for package in ("prometheus", "prometheus-alertmanager", "chromium"):
+    for package in ("prometheus", "prometheus-alertmanager", "chromium", "redis-tools"):
         assert re.search(rf"apt-get (download|install).* {package}\b", text), package
 
 
