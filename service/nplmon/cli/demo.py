@@ -66,13 +66,14 @@ def demo(
         console.print("Starting the store, the API, one trainer and the aggregator ...")
         with RunningService(data_dir) as service:
             console.print(
-                f"Ready at {service.api}\nPreparing a reference of {len(stream.reference):,} events."
+                f"Ready; in a browser: {service.api}/monitors/dimuon\n"
+                f"Preparing a reference of {len(stream.reference):,} events."
             )
             with Screen(console, stream) as screen:
                 report = play(service.api, stream, screen.show)
             _tell(report, console, as_json=as_json)
             if keep:
-                console.print(f"\nThe service goes on: API {service.api}, docs {service.api}/docs")
+                console.print(f"\nThe service goes on: page {service.api}/, docs {service.api}/docs")
                 for name, url in service.addresses["metrics"].items():
                     console.print(f"  metrics of {name}: {url}")
                 console.print(f"  nplmon watch dimuon --url {service.api}\nCtrl-C ends it.")

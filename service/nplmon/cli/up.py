@@ -77,6 +77,7 @@ def _print_addresses(addresses: Addresses, seconds: float) -> None:
     metrics = "\n".join(f"           {url}  ({name})" for name, url in addresses.metrics.items()).strip()
     typer.echo(
         f"nplmon is ready after {seconds:.1f} s\n"
+        f"  page     {addresses.api}/\n"
         f"  API      {addresses.api}\n"
         f"  docs     {addresses.docs}\n"
         f"  metrics  {metrics}\n"
