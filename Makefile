@@ -43,11 +43,13 @@ dashboards: $(VENV)/test.stamp
 load: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.load $(LOAD)
 
-# Schedules of faults beyond those of make test: make chaos FIRST=21 LAST=220; a failure prints its seed.
+# Schedules of faults, and roads through the store's functions, beyond those of make test; a failure prints its seed:
+# make chaos FIRST=21 LAST=220
 FIRST ?= 21
 LAST ?= 120
 chaos: $(VENV)/test.stamp
-	OMP_NUM_THREADS=1 CHAOS_FIRST=$(FIRST) CHAOS_LAST=$(LAST) $(BIN)/python -m pytest --numprocesses auto tests/chaos
+	OMP_NUM_THREADS=1 CHAOS_FIRST=$(FIRST) CHAOS_LAST=$(LAST) MACHINE_FIRST=$(FIRST) MACHINE_LAST=$(LAST) \
+		$(BIN)/python -m pytest --numprocesses auto tests/chaos tests/broker/test_machine.py
 
 # A shift of HOURS at 70 % of what the service can do, on a machine that does nothing else.
 HOURS ?= 8
