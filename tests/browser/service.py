@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.chaos.roles import RAISES
 from tests.chaos.stage import Stage
 
 from nplmon.simulators.scenario import scenario
 
 CALM = scenario("dimuon-quiet")
-REFERENCE_EVENTS, EVENTS, CENTRES = 20_000, 500, 60
+REFERENCE_EVENTS, EVENTS, CENTRES = 40_000, 500, 60
 RUNBOOK = """# The tracker lies
 
 1. Look at **Where**: is it one feature, or all?
@@ -28,7 +29,7 @@ class Service(Stage):
     """A store, the API, a trainer and an aggregator."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(directory, appendfsync="everysec")
+        super().__init__(directory, appendfsync="everysec", deliveries=2)
 
     def open(self) -> None:
         """Start all, with a reference `dimuon`."""
@@ -43,6 +44,13 @@ class Service(Stage):
         kernel = {"centres": CENTRES, "sigmas": [3.0], "lambda": 1e-5, "seed": 0}
         with self.client() as client:
             client.create_monitor(name, "dimuon", kernel=kernel, **{"handling": handling, **settings})  # type: ignore[arg-type]
+
+    def push_broken(self, monitor: str, run: str) -> None:
+        """Push a chunk that no trainer can fit: it is given up after two tries, in a while."""
+        with self.client() as client:
+            events = CALM.chunk(1, events=EVENTS).events
+            events[0, 0] = RAISES
+            client.push(monitor, run, events, chunk="broken")
 
     def push(
         self,

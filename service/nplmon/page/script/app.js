@@ -29,7 +29,8 @@ async function show(route, query, { same }) {
   if (!route) {
     leave();
     frame.showing("", "no such page");
-    put(root, h("p", { class: "empty" }, "There is no such page. ", h("a", { href: href("/") }, "To the overview")));
+    const overview = h("p", { class: "empty" }, "There is no such page. ", h("a", { href: href("/") }, "To the overview"));
+    put(root, h("h1", { class: "unseen" }, "No such page"), overview);
     return;
   }
   let module;
