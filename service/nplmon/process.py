@@ -75,7 +75,7 @@ async def work(
         nonlocal hindrance
         hindrance = complaint
 
-    probes = Probes(settings.metrics_port, settings.host, registry, lambda: hindrance)
+    probes = Probes(settings.metrics_port, settings.workers_host, registry, lambda: hindrance)
     start = time.time()
 
     def sign() -> Worker:

@@ -214,6 +214,13 @@ class Settings(BaseSettings):
         le=65535,
         description="Port of a trainer's or aggregator's metrics; 0 takes a free one.",
     )
+    metrics_host: str | None = Field(
+        default=None,
+        description=(
+            "Address that the metrics of trainers and aggregators listen on; without one NPLMON_HOST, but loopback "
+            "where `nplmon up` asks for tokens."
+        ),
+    )
     body_limit_mb: Megabytes = Field(default=64, description="Largest body of a chunk, in MB (10^6 bytes).")
     reference_limit_mb: Megabytes = Field(
         default=1024, description="Largest body of a reference, in MB (10^6 bytes)."
@@ -288,6 +295,11 @@ class Settings(BaseSettings):
             raise ValueError(message)
         scopes_by_group(self.oidc_scopes)
         return self
+
+    @property
+    def workers_host(self) -> str:
+        """Address that the servers of trainers and aggregators listen on."""
+        return self.metrics_host or self.host
 
     @property
     def needs_tokens(self) -> bool:

@@ -153,6 +153,7 @@ async def test_deleted_monitor_leaves_no_series(client: httpx.AsyncClient, push:
 async def test_registry_is_the_one_handed_in(client: httpx.AsyncClient, registry: CollectorRegistry) -> None:
     names = {family.name for family in registry.collect()}
     assert names == {
+        "nplmon_access_refused",
         "nplmon_backlog_chunks",
         "nplmon_chunks_accepted",
         "nplmon_chunks_duplicate",

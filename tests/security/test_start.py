@@ -32,6 +32,11 @@ def test_up_for_others_needs_a_token(start: Start, data_dir: Path) -> None:  # n
     assert "access   by tokens" in up.said
     assert up.addresses["access"] == "tokens"
     assert token not in up.said
+    # What asks for no token stays with us.
+    for name, address in up.addresses["metrics"].items():
+        assert name == "api" or address.startswith("http://127.0.0.1:")
+    (started,) = [pid for role, pid in up.journal("started") if role == "aggregator"]
+    assert b"NPLMON_METRICS_HOST=127.0.0.1" in Path(f"/proc/{started}/environ").read_bytes()
     assert token not in (data_dir / "up.json").read_text()
 
 

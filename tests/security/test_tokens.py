@@ -144,6 +144,17 @@ async def test_failed_attempts_are_slow_and_few_for_each_address(
         assert (await friend.get("/v1/monitors", headers=bearer(other))).status_code == 200
 
 
+async def test_who_is_turned_away_is_counted(client: httpx.AsyncClient, keys: Keys) -> None:
+    reader = bearer(await keys("read"))
+    await client.get("/v1/monitors")
+    await client.get("/v1/monitors", headers=bearer(WRONG))
+    await client.get("/v1/tokens", headers=reader)
+    said = (await client.get("/metrics", headers=reader)).text
+    assert 'nplmon_access_refused_total{reason="unauthorized"} 2.0' in said
+    assert 'nplmon_access_refused_total{reason="forbidden"} 1.0' in said
+    assert 'nplmon_access_refused_total{reason="rate-limited"} 0.0' in said
+
+
 async def test_the_rate_of_a_token_is_limited(serve: Serve, keys: Keys) -> None:
     busy, calm = await keys("read"), await keys("read")
     async with serve(rate_limit=5.0) as client:

@@ -42,6 +42,10 @@ REASONS: tuple[Slug, ...] = (
 """Why a chunk may be refused."""
 
 
+AT_THE_DOOR: tuple[Slug, ...] = ("forbidden", "rate-limited", "unauthorized")
+"""Why a request may be turned away before its route is looked at."""
+
+
 class Metrics:
     """All metrics of one application, in the registry that is handed in.
 
@@ -60,6 +64,9 @@ class Metrics:
             "nplmon_chunks_duplicate", "Chunks that were sent again.", ["monitor"], registry=registry
         )
         self.rejected = Counter("nplmon_chunks_rejected", "Chunks refused.", ["reason"], registry=registry)
+        self.turned_away = Counter(
+            "nplmon_access_refused", "Requests turned away at the door.", ["reason"], registry=registry
+        )
         self.duration = Histogram(
             "nplmon_http_request_duration_seconds",
             "Time from the first byte of a request to the last byte of its answer.",
@@ -68,6 +75,8 @@ class Metrics:
         )
         for reason in REASONS:
             self.rejected.labels(reason)
+        for reason in AT_THE_DOOR:
+            self.turned_away.labels(reason)
         self.store = StoreMetrics()
         registry.register(self.store)
 
@@ -79,7 +88,9 @@ class Metrics:
                 counter.labels(monitor)
 
     def refused(self, scope: Scope, slug: Slug) -> None:
-        """Count a refusal, if it is that of a chunk."""
+        """Count a refusal, if it is that of a chunk or one at the door."""
+        if slug in AT_THE_DOOR:
+            self.turned_away.labels(slug).inc()
         if slug in REASONS and scope["method"] == "POST" and route_of(scope) == PUSH_ROUTE:
             self.rejected.labels(slug).inc()
 

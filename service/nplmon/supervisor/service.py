@@ -64,6 +64,9 @@ class Service:
         announce: Callable[[Addresses, float], None],
         roles: Mapping[str, str] = ROLES,
     ) -> None:
+        if settings.metrics_host is None and settings.needs_tokens and not is_loopback(settings.host):
+            # They ask for no token, so who is to read them from elsewhere has to be told of in a word of its own.
+            settings = settings.model_copy(update={"metrics_host": "127.0.0.1"})
         self._settings = settings
         self._trainers = trainers
         self._announce = announce
@@ -205,7 +208,7 @@ class Service:
         # Imported only now, because the children are on their way now and start while we import.
         from nplmon.supervisor.signs import SignsOfLife  # noqa: PLC0415
 
-        signs = SignsOfLife(addresses.api, self._store.url, self._settings.host)
+        signs = SignsOfLife(addresses.api, self._store.url, self._settings.workers_host)
         try:
             await self._attend_to(signs, addresses, began)
         finally:

@@ -21,7 +21,7 @@ class SignsOfLife:
     store:
         Address of the store.
     host:
-        Where the servers of all roles listen.
+        Where the servers of trainers and aggregators listen.
     """
 
     def __init__(self, api: str, store: str, host: str) -> None:
