@@ -46,6 +46,10 @@ class Api:
         self.url = ""
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def said(self) -> str:
         """All that it wrote."""
         return self._output.read_text(encoding="utf-8")
