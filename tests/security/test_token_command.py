@@ -113,6 +113,40 @@ def test_a_wrong_wish_at_the_store_makes_none(
     assert "no monitor 'gone'" in monitor.err
 
 
+def test_settings_that_do_not_go_together_are_told_without_the_secrets(
+    nplmon: Nplmon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "nplmon_0123456789abcdef_" + 43 * "s"
+    monkeypatch.setenv("NPLMON_OIDC_ISSUER", "https://id.example")
+    ended = nplmon("monitor", "list", token=secret)
+    assert ended.code == 2
+    assert ended.err == (
+        "nplmon: NPLMON_OIDC_ISSUER needs NPLMON_OIDC_AUDIENCE: tokens for others would be good here\n"
+    )
+    monkeypatch.setenv("NPLMON_OIDC_AUDIENCE", "nplmon")
+    monkeypatch.setenv("NPLMON_OIDC_SCOPES", "shifters=root")
+    ended = nplmon("monitor", "list", token=secret)
+    assert "not of the form GROUP=SCOPE,SCOPE" in ended.err
+    assert secret not in ended.err
+
+
+def test_the_audit_is_shown_to_an_admin(nplmon: Nplmon, service: Service, place: Path) -> None:
+    root = nplmon("token", "create", "ada", "--scope", "admin", "--data-dir", place).out.strip()
+    with Client(service.url, token=root) as client:
+        name = service.monitor(client)
+        client.delete_monitor(name)
+    table = nplmon("audit", "--limit", 3, token=root)
+    assert table.code == 0, table.err
+    assert f"DELETE /v1/monitors/{{monitor}}  /v1/monitors/{name}" in table.out
+    entries = json.loads(nplmon("audit", "--json", token=root).out)
+    assert [entry["who"] for entry in entries[:2]] == ["ada", "ada"]
+    assert any(entry["token"] == "store" for entry in entries)
+    last = json.loads(nplmon("audit", "--json", "--before", entries[0]["id"], token=root).out)
+    assert last[0] == entries[1]
+    reader = nplmon("token", "create", "bob", "--scope", "read", token=root).out.strip()
+    assert nplmon("audit", token=reader).code == 2
+
+
 def test_the_python_client_sends_its_token(
     nplmon: Nplmon, service: Service, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

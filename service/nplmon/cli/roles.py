@@ -48,7 +48,9 @@ def settings_with(**overrides: object) -> Settings:
         return Settings(**given)  # type: ignore[arg-type]  # checked by pydantic, which names what is wrong
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
+        if not first["loc"]:  # settings that do not go together; what was read of all of them holds secrets
+            refuse(first["msg"].removeprefix("Value error, "))
+        name = str(first["loc"][0])
         said = f"--{name.replace('_', '-')}" if name in given else f"NPLMON_{name.upper()}"
         secret = "SecretStr" in str(Settings.model_fields[name].annotation)
         got = "" if secret else f", got {first.get('input')!r}"
