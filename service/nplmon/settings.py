@@ -168,6 +168,13 @@ class Settings(BaseSettings):
         default=Path("nplmon-data"),
         description="Where `nplmon up` keeps the embedded store and the reference cache.",
     )
+    appendfsync: Literal["everysec", "always"] = Field(
+        default="everysec",
+        description=(
+            "When the embedded store lets the disk keep what it wrote: each second, or before each answer, so that "
+            "also a machine that loses power loses nothing that was accepted."
+        ),
+    )
     host: str = Field(default="127.0.0.1", description="Address that the servers of all roles listen on.")
     access: Literal["auto", "open", "tokens"] = Field(
         default="auto",

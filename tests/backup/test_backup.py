@@ -11,6 +11,7 @@ from redis import Redis
 from tests.backup.contents import contents
 from tests.broker.samples import a_fit, admit
 from tests.broker.test_workers import a_worker
+from tests.security.servers import redis_7
 
 from nplmon.backup import BackupError, check, restore, save
 from nplmon.broker import Broker, StoreUnreachable
@@ -181,3 +182,22 @@ async def test_an_image_that_could_not_be_read_is_refused_at_once(
     with pytest.raises(BackupError, match="back it up with its own tools"):
         save(store.url, tmp_path / "b")
     assert names(tmp_path) == []
+
+
+async def test_from_redis_to_valkey_and_back(
+    full: Broker, store: EmbeddedStore, source: Redis, empty: Redis, other: EmbeddedStore, tmp_path: Path
+) -> None:
+    before = lasting(contents(source))
+    older = EmbeddedStore(tmp_path / "redis", binary=redis_7(tmp_path))
+    older.start()
+    try:
+        save(store.url, tmp_path / "b")
+        restore([tmp_path / "b"], older.url)
+        with Redis.from_url(older.url, protocol=2) as redis:
+            assert redis.info()["redis_version"].startswith("7.")
+            assert contents(redis) == before
+        save(older.url, tmp_path / "c")
+    finally:
+        older.stop()
+    assert restore([tmp_path / "c"], other.url).headers[0].store.startswith("redis 7.")
+    assert contents(empty) == before

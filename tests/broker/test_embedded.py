@@ -55,6 +55,19 @@ def test_its_settings_keep_what_was_accepted(store: EmbeddedStore) -> None:
     assert stat.S_IMODE(store.socket.stat().st_mode) == 0o700
 
 
+def test_the_disk_keeps_what_was_answered_where_that_is_wanted(store: EmbeddedStore, tmp_path: Path) -> None:
+    def setting() -> str:
+        with client(store) as redis:
+            return redis.config_get("appendfsync")["appendfsync"]
+
+    EmbeddedStore(tmp_path, appendfsync="always").start()
+    assert setting() == "always"
+    EmbeddedStore(tmp_path).start()
+    assert setting() == "always", "a command that attaches leaves it as it is"
+    EmbeddedStore(tmp_path, appendfsync="everysec").start()
+    assert setting() == "everysec"
+
+
 def test_a_second_start_attaches(store: EmbeddedStore, tmp_path: Path) -> None:
     assert store.pid is None
     store.start()

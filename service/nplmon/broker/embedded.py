@@ -23,6 +23,8 @@ from redis.retry import Retry
 
 from nplmon.broker.errors import StoreUnreachable
 
+AppendFsync = Literal["everysec", "always"]
+
 # A socket's path has room for 104 (macOS) to 108 bytes (Linux) with the final zero.
 _SOCKET_PATH_BYTES = 100
 
@@ -87,14 +89,28 @@ def socket_path(directory: Path) -> Path:
 class EmbeddedStore:
     """A Valkey server on a data directory, reached through a unix socket only.
 
-    What is accepted survives a kill of any process, and a crash of the machine but for the last second
-    (`appendfsync everysec`).
+    What is accepted survives a kill of any process, also of the server, and a crash of the machine but for the last
+    second or two; with `appendfsync` "always" all of it.
 
     The server holds a lock on its directory while it lives, so that two never write the same data.
+
+    Parameters
+    ----------
+    data_dir
+        The data lie in its folder `valkey`.
+    appendfsync
+        When the server lets the disk keep what it has written: each second, or before each answer. Holds also for a
+        server that lives already; None leaves that as it is, and starts one with "everysec".
+    binary
+        Another server than `server_binary` finds.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(
+        self, data_dir: Path, *, appendfsync: AppendFsync | None = None, binary: Path | None = None
+    ) -> None:
         self._directory = data_dir.absolute() / "valkey"
+        self._appendfsync = appendfsync
+        self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
         self.socket = socket_path(self._directory)
 
@@ -140,6 +156,9 @@ class EmbeddedStore:
                 message = f"the store on {self._directory} gives no answer; see {self._log}"
                 raise StoreUnreachable(message)
             time.sleep(0.02)
+        if self._appendfsync is not None and not launched:
+            with self._client() as client:
+                client.config_set("appendfsync", self._appendfsync)
 
     def stop(self, timeout: float = 30.0) -> None:
         """End the server gracefully, everything written to disk; do nothing if none lives.
@@ -204,7 +223,7 @@ class EmbeddedStore:
             "dir": str(self._directory),
             "save": "",
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": self._appendfsync or "everysec",
             "maxmemory-policy": "noeviction",
             # A backup asks for an image as a replica does, and no second one will come.
             "repl-diskless-sync-delay": "0",
@@ -214,7 +233,7 @@ class EmbeddedStore:
         with self._log.open("ab") as log:
             # A session of its own: Ctrl-C on a terminal must not end the store before those who still use it.
             self._process = subprocess.Popen(  # noqa: S603 (our own binary and arguments)
-                [str(server_binary()), *arguments],
+                [str(self._binary or server_binary()), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -32,8 +32,11 @@ local function sequence_at(position, source)
   return list, position + count + 1
 end
 
+-- One moment for the whole of a change: Redis 7.0 reads its clock anew at each call.
+local clock
 local function now()
-  local time = redis.call('TIME')
+  clock = clock or redis.call('TIME')
+  local time = clock
   return time[1], time[2], string.format('%d.%06d', time[1], time[2])
 end
 

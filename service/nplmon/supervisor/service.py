@@ -73,7 +73,7 @@ class Service:
         self._roles = roles
         self._data_dir = settings.data_dir.resolve()
         self._stopping = asyncio.Event()
-        self._store = Store(self._data_dir, settings.redis_url)
+        self._store = Store(self._data_dir, settings.redis_url, settings.appendfsync)
         self._processes: list[RoleProcess] = []
         self._speak = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from nplmon.broker import Broker, BrokerError
 from nplmon.supervisor.errors import SupervisorError
 
 if TYPE_CHECKING:
-    from nplmon.broker.embedded import EmbeddedStore
+    from nplmon.broker.embedded import AppendFsync, EmbeddedStore
 
 PATIENCE = 5.0
 """How long a given store may take to answer at the start, in s."""
@@ -41,10 +41,13 @@ class Store:
         Where the embedded store keeps its append-only file and its socket.
     given:
         Address of a store that somebody else runs; None starts the embedded one.
+    appendfsync:
+        Of the embedded one: when it lets the disk keep what it wrote.
     """
 
-    def __init__(self, data_dir: Path, given: str | None) -> None:
+    def __init__(self, data_dir: Path, given: str | None, appendfsync: AppendFsync | None = None) -> None:
         self._data_dir = data_dir
+        self._appendfsync = appendfsync
         self._given = given
         self._embedded: EmbeddedStore | None = None
         self._url = given or ""
@@ -73,7 +76,7 @@ class Store:
         from nplmon.broker.embedded import EmbeddedStore  # noqa: PLC0415  # not needed with a given store
 
         try:
-            self._embedded = EmbeddedStore(self._data_dir)
+            self._embedded = EmbeddedStore(self._data_dir, appendfsync=self._appendfsync)
             await asyncio.to_thread(self._embedded.start)
         except (BrokerError, OSError) as error:
             raise SupervisorError(f"embedded store does not start in {self._data_dir}: {error}") from error
