@@ -60,12 +60,14 @@ def test_the_disk_keeps_what_was_answered_where_that_is_wanted(store: EmbeddedSt
         with client(store) as redis:
             return redis.config_get("appendfsync")["appendfsync"]
 
-    EmbeddedStore(tmp_path, appendfsync="always").start()
+    first = EmbeddedStore(tmp_path, appendfsync="always")
+    first.start()
     assert setting() == "always"
     EmbeddedStore(tmp_path).start()
     assert setting() == "always", "a command that attaches leaves it as it is"
     EmbeddedStore(tmp_path, appendfsync="everysec").start()
     assert setting() == "everysec"
+    first.stop()
 
 
 def test_a_second_start_attaches(store: EmbeddedStore, tmp_path: Path) -> None:
