@@ -67,7 +67,7 @@ class Api:
                 if line.startswith("{") and (told := json.loads(line)).get("event") == "listening":
                     self.url = told["address"].replace("0.0.0.0", "127.0.0.1")  # noqa: S104
             time.sleep(0.02)
-        self.http = httpx.Client(base_url=self.url, timeout=20.0)
+        self.http = httpx.Client(base_url=self.url, timeout=60.0)
         return self
 
     def __exit__(

@@ -105,15 +105,15 @@ async def test_the_right_id_with_another_secret_is_refused(client: httpx.AsyncCl
 
 
 def test_a_check_takes_as_long_without_a_token_as_with_one() -> None:
-    """Both run Argon2 once. The fastest of several counts, for others use the machine too."""
+    """Both run Argon2 once. Processor time, and the least of several, for others use the machine too."""
     token, _ = new_token("daq", ["push"])
 
     def fastest(of: object) -> float:
         times = []
         for _ in range(15):
-            began = time.perf_counter()
+            began = time.process_time()
             assert not verify(of, 43 * "A")  # type: ignore[arg-type]
-            times.append(time.perf_counter() - began)
+            times.append(time.process_time() - began)
         return min(times)
 
     known, unknown = fastest(token), fastest(None)
@@ -121,8 +121,9 @@ def test_a_check_takes_as_long_without_a_token_as_with_one() -> None:
 
 
 async def test_failed_attempts_are_slow_and_few_for_each_address(
-    broker: Broker, settings: Settings, serve: Serve, keys: Keys
+    broker: Broker, settings: Settings, serve: Serve, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(verifier, "FAILURES_A_SECOND", 0.001)  # however long this takes
     app = create_app(broker, settings, CollectorRegistry())
     good, other = await keys("read"), await keys("read")
     async with serve("10.0.0.7", app=app) as attacker, serve("10.0.0.8", app=app) as friend:
@@ -133,7 +134,7 @@ async def test_failed_attempts_are_slow_and_few_for_each_address(
         )
         assert time.monotonic() - began >= verifier.FAILURE_SECONDS
         statuses = [answer.status_code for answer in answers]
-        assert statuses.count(401) <= FAILURES_AT_ONCE + 2
+        assert statuses.count(401) == FAILURES_AT_ONCE
         assert statuses.count(429) == 40 - statuses.count(401)
         limited = next(answer for answer in answers if answer.status_code == 429)
         check_problem(limited, 429, "rate-limited", "authorization")
