@@ -147,5 +147,5 @@ function pair(above, below) {
 
 function shift({ shift: value, shift_error: error }) {
   const sign = value > 0 ? "+" : "";
-  return `${sign}${number(value, 2)}${error === null ? "" : ` ± ${number(error, 1)}`} σ`;
+  return `${sign}${number(value, 2)}${error === null ? "" : ` ± ${number(error, 1)}`} sd`;
 }
