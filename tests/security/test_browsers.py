@@ -158,12 +158,12 @@ async def test_a_session_ends_with_its_token(client: httpx.AsyncClient, keys: Ke
 
 
 async def test_a_session_ends_by_itself_and_with_its_token_s_time(serve: Serve, keys: Keys) -> None:
-    token = await keys("read", days=1.5 / 86_400)
+    token = await keys("read", days=4.0 / 86_400)
     async with serve() as client:
         told = (await signed_in(client, token)).json()
         held = client.cookies["nplmon-session"]
         assert (await client.get("/v1/monitors")).status_code == 200
-        await asyncio.sleep(1.6)
+        await asyncio.sleep(4.1)
         answer = await client.get("/v1/monitors", headers={"Cookie": f"nplmon-session={held}"})
         assert answer.status_code == 401
         assert told["expires_at"] is not None
