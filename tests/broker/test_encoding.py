@@ -47,12 +47,10 @@ def test_a_result_is_read_as_it_was_written(result: Fit | Death) -> None:
 )
 def test_a_fit_of_another_version_is_refused(body: bytes) -> None:
     """Decoded all the same, it might give coefficients of another eigenbasis."""
-    with pytest.raises(
-        ValueError, match=r"only version 2: another version of nplmon wrote it; .* reset the run"
-    ):
+    with pytest.raises(ValueError, match=r"not 2.: another version of nplmon wrote it.* reset the run"):
         unpack(body)
 
 
 def test_other_bytes_are_refused() -> None:
-    with pytest.raises(ValueError, match="begins with F or D"):
+    with pytest.raises(ValueError, match="not with F or D"):
         unpack(b"X")

@@ -15,7 +15,14 @@ from nplmon.aggregator.ledger import Ledger
 from nplmon.aggregator.state import SavedState
 from nplmon.aggregator.threshold_store import ThresholdStore
 from nplmon.aggregator.vigil import Vigil
-from nplmon.broker import BrokerError, StoreFull, StoreUnreachable, UnknownMonitor, UnknownRun
+from nplmon.broker import (
+    BrokerError,
+    StoredOtherwise,
+    StoreFull,
+    StoreUnreachable,
+    UnknownMonitor,
+    UnknownRun,
+)
 from nplmon.broker.messages import Fit
 from nplmon.nplm.errors import StateError
 from nplmon.pool import pool_events
@@ -174,6 +181,9 @@ class Aggregator:
             snapshot = None if run is None else await self._broker.statistics.snapshot(monitor, run.name)
         except (UnknownMonitor, UnknownRun):
             return  # deleted meanwhile
+        except StoredOtherwise as error:  # must not keep us from holding this monitor and all others
+            log.warning("nothing to show", monitor=monitor, error=str(error))
+            return
         if snapshot is not None:
             self._show(snapshot)
 

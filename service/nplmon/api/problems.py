@@ -9,8 +9,8 @@
     ├── 404                     unknown-reference, unknown-monitor, unknown-run, unknown-chunk, unknown-path,
     │                           unknown-token, no-statistic, no-calibration
     ├── 405                     method-not-allowed
-    ├── 409                     chunk-conflict, run-closed, monitor-exists, monitor-outdated, runs-open,
-    │                           reference-in-use, no-alarm, alarm-changed
+    ├── 409                     chunk-conflict, run-closed, monitor-exists, monitor-outdated, stored-otherwise,
+    │                           runs-open, reference-in-use, no-alarm, alarm-changed
     ├── 413                     body-too-large, pool-full
     ├── 415                     content-type
     ├── 422                     features, shape, dtype, not-finite, no-events, exposure, name,
@@ -49,6 +49,7 @@ Slug = Literal[
     "run-closed",
     "monitor-exists",
     "monitor-outdated",
+    "stored-otherwise",
     "runs-open",
     "reference-in-use",
     "no-alarm",
@@ -92,6 +93,7 @@ KINDS: dict[Slug, tuple[int, str]] = {
     "run-closed": (409, "The run is closed"),
     "monitor-exists": (409, "The monitor exists"),
     "monitor-outdated": (409, "The monitor was stored by an earlier version"),
+    "stored-otherwise": (409, "What is stored was written by another version"),
     "runs-open": (409, "Runs are open"),
     "reference-in-use": (409, "The reference is in use"),
     "no-alarm": (409, "There is no alarm"),

@@ -24,6 +24,7 @@ from nplmon.broker import (
     PayloadLost,
     RunClosed,
     RunsOpen,
+    StoredOtherwise,
     StoreFull,
     UnknownChunk,
     UnknownMonitor,
@@ -70,6 +71,10 @@ _TOLD: dict[type[BrokerError], tuple[Slug, str, str, str]] = {
     MonitorOutdated: (
         *("monitor-outdated", "monitor", "name"),
         "Delete it with DELETE /v1/monitors/{monitor}, and create it again.",
+    ),
+    StoredOtherwise: (
+        *("stored-otherwise", "store", "what"),
+        "Run the version that wrote it, or reset the run with POST /v1/monitors/{monitor}/runs/{run}/reset.",
     ),
     NoAlarm: ("no-alarm", "run", "run", "There is nothing to acknowledge."),
     AlarmChanged: (

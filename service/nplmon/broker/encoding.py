@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
+from nplmon.broker.errors import StoredOtherwise
 from nplmon.broker.messages import Death, Fit
 
 T = TypeVar("T")
@@ -28,10 +29,13 @@ def from_json(body: bytes, kind: type[T]) -> T:
 
     Raises
     ------
-    msgspec.ValidationError
-        If a field is missing, unknown or of another type.
+    StoredOtherwise
+        If a field is missing, unknown or of another type, or it is no JSON.
     """
-    return msgspec.json.decode(body, type=kind)
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise StoredOtherwise(kind.__name__.strip("_"), str(error)) from error
 
 
 def pack(result: Fit | Death) -> bytes:
@@ -44,20 +48,16 @@ def unpack(body: bytes) -> Fit | Death:
 
     Raises
     ------
-    ValueError
-        If the first byte is neither `F` nor `D`, or a fit has another version.
+    StoredOtherwise
+        If the first byte is neither `F` nor `D`, a fit has another version, or what follows is no such message.
     """
     tag, rest = body[:1], memoryview(body)[1:]
-    if tag == b"F":
-        version = body[1] if len(body) > 1 else None
-        if version != FIT_VERSION:
-            message = (
-                f"a fit of version {version} cannot be read, only version {FIT_VERSION}: another version of nplmon "
-                "wrote it; run trainers and aggregators of one version and reset the run"
-            )
-            raise ValueError(message)
-        return _FIT.decode(rest[1:])
-    if tag == b"D":
-        return _DEATH.decode(rest)
-    message = f"a result begins with F or D, not with {tag!r}"
-    raise ValueError(message)
+    if tag not in {b"F", b"D"}:
+        raise StoredOtherwise("result", f"it begins with {tag!r}, not with F or D")
+    if tag == b"F" and body[1:2] != bytes([FIT_VERSION]):
+        version = body[1] if len(body) > 1 else "no"
+        raise StoredOtherwise("fit", f"it has version {version}, not {FIT_VERSION}")
+    try:
+        return _FIT.decode(rest[1:]) if tag == b"F" else _DEATH.decode(rest)
+    except msgspec.DecodeError as error:
+        raise StoredOtherwise("fit" if tag == b"F" else "death", str(error)) from error

@@ -11,6 +11,7 @@ BrokerError
 ├── UnknownChunk
 ├── NoCalibration         nobody asked for a calibration by toys
 ├── MonitorExists
+├── StoredOtherwise       written by another version, in a form that this one does not read
 ├── MonitorOutdated       stored by an earlier version, with settings that this one does not know
 ├── EpochMoved            the monitor was changed meanwhile
 ├── RunsOpen              a statistic must not mix two settings
@@ -110,6 +111,17 @@ class MonitorOutdated(BrokerError):
             "delete it and create it again"
         )
         self.name = name
+
+
+class StoredOtherwise(BrokerError, ValueError):
+    """What is stored is damaged, or was written by another version in a form that this one does not read."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(
+            f"a {what} in the store cannot be read ({why}): another version of nplmon wrote it, or it is damaged; "
+            "run all roles in the version that wrote it, or reset the run"
+        )
+        self.what = what
 
 
 class EpochMoved(BrokerError):

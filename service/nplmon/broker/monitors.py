@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nplmon.broker.encoding import from_json, to_json
-from nplmon.broker.errors import EpochMoved, MonitorExists, MonitorOutdated, RunsOpen, UnknownMonitor
+from nplmon.broker.errors import (
+    EpochMoved,
+    MonitorExists,
+    MonitorOutdated,
+    RunsOpen,
+    StoredOtherwise,
+    UnknownMonitor,
+)
 from nplmon.broker.journal import NOTE
 from nplmon.broker.keys import MONITORS, Key, MonitorKeys
 from nplmon.broker.lua import function
@@ -288,5 +295,5 @@ def read_monitor(name: str, body: bytes) -> Monitor:
     """
     try:
         return from_json(body, Monitor)
-    except msgspec.ValidationError as error:
-        raise MonitorOutdated(name, str(error)) from error
+    except StoredOtherwise as error:
+        raise MonitorOutdated(name, str(error.__cause__)) from error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nplmon.broker import keys
 from nplmon.broker.connection import milliseconds
 from nplmon.broker.encoding import from_json, to_json
+from nplmon.broker.errors import StoredOtherwise
 from nplmon.broker.messages import Worker
 
 if TYPE_CHECKING:
@@ -31,8 +33,9 @@ class Workers:
         for name in await self._connection.scan(keys.WORKERS):
             body = await self._connection.ask("GET", name)
             if body is not None:
-                worker = from_json(body, Worker)
-                found[worker.name] = worker
+                with suppress(StoredOtherwise):  # of a version to which the others are being changed
+                    worker = from_json(body, Worker)
+                    found[worker.name] = worker
         return [found[name] for name in sorted(found)]
 
     async def gone(self, name: str) -> None:
