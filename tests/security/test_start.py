@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from tests.up.conftest import data_dir, start  # noqa: F401  # fixtures
 from tests.up.running import Up
 
 from nplmon.broker.embedded import EmbeddedStore
+from nplmon.demo.service import RunningService
 
 Start = Callable[..., Up]
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # what it is about
@@ -65,6 +67,17 @@ def test_a_token_in_the_environment_does_not_reach_the_roles(
         environment = Path(f"/proc/{pid}/environ").read_bytes()
         assert b"NPLMON_REDIS_URL=" in environment
         assert b"NPLMON_TOKEN" not in environment
+
+
+def test_the_demonstration_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the environment is that of a service for others, as in the images."""
+    monkeypatch.setenv("NPLMON_ACCESS", "tokens")
+    monkeypatch.setenv("NPLMON_HOST", EVERYWHERE)
+    monkeypatch.delenv("NPLMON_REDIS_URL", raising=False)
+    with RunningService(tmp_path / "data"):
+        addresses = json.loads((tmp_path / "data" / "up.json").read_text())
+        assert addresses["access"] == "open"
+        assert addresses["api"].startswith("http://127.0.0.1:")
 
 
 @pytest.fixture
