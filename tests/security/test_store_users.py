@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import time
@@ -17,6 +18,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from tests.security.running import NPLMON, Api, environment
 from tests.security.servers import free_port, redis_7, server
 
+from nplmon.broker import Broker
 from nplmon.broker.embedded import server_binary
 from nplmon.client import Client
 from nplmon.client.conversation import Call
@@ -233,6 +235,18 @@ def test_a_worker_reads_no_token_and_deletes_no_monitor(
 @pytest.mark.parametrize("role", ROLES)
 def test_no_role_rules_the_server(store: Store, role: str, command: tuple[Any, ...]) -> None:
     refused(store, role, command)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_may_ask_for_a_sign_of_life(store: Store, role: str) -> None:
+    async def ask() -> None:
+        broker = Broker.connect(store.url(role))
+        try:
+            await broker.ping()
+        finally:
+            await broker.close()
+
+    asyncio.run(ask())
 
 
 def test_the_api_touches_only_our_keys(store: Store) -> None:

@@ -27,8 +27,8 @@ BLOCK_SECONDS = 20.0
 LOOK_SECONDS = 0.05
 """Between two looks at the streams of several monitors on a cluster."""
 PING_SECONDS = 2.0
-_FIRST_AND_LAST_SLOT = ("nplmon:{3560}", "nplmon:{39296}")
-"""Keys that nobody writes, in the slots 0 and 16383 of a cluster: no node of several has both."""
+_FIRST_AND_LAST_SLOT = ("nplmon:{3560}:monitor", "nplmon:{39296}:monitor")
+"""Keys that each role may read, in the slots 0 and 16383 of a cluster: no node of several has both."""
 
 
 class Connection:
