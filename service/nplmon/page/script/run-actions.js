@@ -13,6 +13,8 @@ export class RunActions {
     this.text = h("p", { class: "hint" });
     this.close = h("button", { type: "button", on: { click: () => this.#close() } }, "Close the run …");
     this.reset = h("button", { type: "button", class: "danger", on: { click: () => this.#reset() } }, "Reset the run …");
+    // Until the run is known there is nothing to close.
+    this.close.hidden = this.reset.hidden = true;
     this.element = h(
       "section",
       { class: "panel", "aria-labelledby": "run-title" },

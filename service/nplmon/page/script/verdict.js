@@ -39,6 +39,7 @@ export class Verdict {
       primary: true,
       send: (values) => this.#acknowledge(values),
     });
+    this.form.element.hidden = true;
     this.element = h(
       "section",
       { class: "panel verdict", "aria-labelledby": "verdict-title" },
