@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.browser.seeds import seed
 from tests.browser.service import Service
 from tests.browser.visitor import Visitor, tile
 
@@ -32,12 +31,6 @@ VIEWS = {
     "/runbooks/NplmonAnomaly": "h1",
 }
 """Views with what is seen once they are there."""
-
-
-@pytest.fixture(scope="module")
-def seeded(service: Service) -> Service:
-    seed(service)
-    return service
 
 
 def violations(page: Page, axe: str) -> list[tuple[str, str, str]]:
