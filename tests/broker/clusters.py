@@ -36,6 +36,7 @@ def _node(directory: Path) -> Iterator[tuple[int, int]]:
         "yes",
     ]
     arguments += ["--dir", str(directory), "--save", "", "--logfile", "log"]
+    arguments += ["--repl-diskless-sync-delay", "0"]
     server = subprocess.Popen([str(server_binary()), *arguments], cwd=directory, stdout=subprocess.DEVNULL)
     try:
         yield port, bus

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 from tests.broker.clusters import cluster
-from tests.broker.samples import a_fit, a_monitor, a_reference, admit, keys_of, lease, save
+from tests.broker.samples import ROOT, a_fit, a_monitor, a_reference, admit, keys_of, lease, save
 from tests.broker.test_calibrations import an_order, completed, take
 from tests.broker.test_workers import a_worker
 
@@ -224,3 +224,37 @@ async def test_a_node_that_dies_makes_the_store_unreachable(tmp_path: Path) -> N
         await broker.close()
         del broker
     gc.collect()
+
+
+@pytest.mark.anyio
+async def test_a_user_of_a_cluster_needs_two_commands_more(spread: Broker, nodes: list[int]) -> None:
+    lines = (ROOT / "deploy" / "redis" / "users.acl").read_text().splitlines()
+    rules = {line.split()[1]: line.split()[2:] for line in lines}
+    for port in nodes:
+        with Redis(port=port) as redis:
+            for role in ("api", "trainer"):
+                more = ("+cluster|slots", "+command")
+                redis.execute_command(
+                    "ACL", "SETUSER", f"nplmon-{role}", ">secret", *rules[f"nplmon-{role}"], *more
+                )
+    api, trainer = (
+        Broker.connect(f"redis+cluster://nplmon-{role}:secret@127.0.0.1:{nodes[0]}")
+        for role in ("api", "trainer")
+    )
+    for name in NAMES:
+        await admit(api, monitor=name)
+    await trainer.ping()
+    for one in await trainer.leases.take("t1", NAMES, count=9, block_seconds=1.0):
+        assert await trainer.leases.finish("t1", one, a_fit(one)) == "finished"
+    assert (await api.admission.place("jets", "7", "c1"))[0] == "fitted"
+    updates = api.statistics.updates("jets")
+    heard = asyncio.create_task(anext(updates))
+    await asyncio.sleep(0.2)
+    await api.runs.close("jets", "7")
+    assert await heard == "7"
+    await updates.aclose()
+    for broker in (api, trainer):
+        await broker.close()
+    for port in nodes:
+        with Redis(port=port) as redis:
+            redis.execute_command("ACL", "DELUSER", "nplmon-api", "nplmon-trainer")
