@@ -225,7 +225,8 @@ def test_weights_are_multiplicities(reference: Events, chunk: Events, monkeypatc
 def test_the_scale_of_the_weights_does_not_matter(reference: Events, chunk: Events):
     weights = np.random.default_rng(6).uniform(0.5, 1.5, size=len(reference))
 
-    assert t_of(reference, chunk, 1e5 * weights) == pytest.approx(t_of(reference, chunk, weights), rel=1e-6)
+    # To the resolution of a fit: the last digits depend on the processor.
+    assert t_of(reference, chunk, 1e5 * weights) == pytest.approx(t_of(reference, chunk, weights), rel=1e-5)
 
 
 def test_the_penalty_counts_events(reference: Events):

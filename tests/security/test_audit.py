@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from tests.api.bodies import NPY, PUSH, events, npy
 from tests.security.conftest import Keys, Serve, bearer
 
@@ -112,16 +113,16 @@ async def test_what_is_done_although_it_cannot_be_written_is_logged(
     admin: dict[str, str],
     broker: Broker,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def full(_: AuditEntry) -> None:
         raise StoreFull("OOM")
 
     monkeypatch.setattr(broker.audit, "append", full)
-    assert (await client.delete("/v1/monitors/m", headers=admin)).status_code == 204
-    said = capsys.readouterr()
-    assert "audit not written" in said.out + said.err
-    assert "DELETE /v1/monitors/{monitor}" in said.out + said.err
+    with structlog.testing.capture_logs() as lines:
+        assert (await client.delete("/v1/monitors/m", headers=admin)).status_code == 204
+    (line,) = [line for line in lines if line["event"] == "audit not written"]
+    assert (line["who"], line["object"]) == ("ada", "/v1/monitors/m")
+    assert line["action"] == "DELETE /v1/monitors/{monitor}"
 
 
 async def test_it_is_bounded(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,3 +143,16 @@ def test_every_change_but_that_of_chunks_is_audited() -> None:
         "POST /v1/monitors/{monitor}/runs/{run}/chunks",
         "POST /v1/monitors/{monitor}/density-ratio",
     }
+
+
+async def test_there_is_nothing_before_the_first_entry(
+    client: httpx.AsyncClient, monitors: tuple[str, str], admin: dict[str, str]
+) -> None:
+    entries = (await client.get("/v1/audit", headers=admin)).json()["entries"]
+    before = (await client.get("/v1/audit", params={"before": entries[0]["id"]}, headers=admin)).json()
+    assert before["entries"] == entries[1:]
+    for first in ("0-0", "0-1", "00-0"):
+        answer = await client.get("/v1/audit", params={"before": first}, headers=admin)
+        assert answer.json() == {"entries": []}
+    answer = await client.get("/v1/audit", params={"before": "\u0661-\u0662"}, headers=admin)
+    assert answer.status_code == 422

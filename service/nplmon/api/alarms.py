@@ -92,7 +92,8 @@ async def show_journal(
     monitor: MonitorPath,
     limit: Annotated[int, Query(ge=1, le=10_000, description="At most so many entries.")] = 200,
     since: Annotated[
-        str | None, Query(pattern=r"^\d{1,15}-\d{1,15}$", description="Entries after the one of this id.")
+        str | None,
+        Query(pattern=r"^[0-9]{1,15}-[0-9]{1,15}$", description="Entries after the one of this id."),
     ] = None,
 ) -> Answer:
     """Show what happened to a monitor and what was done, the newest first; with `since` the oldest after it."""

@@ -17,7 +17,8 @@ async def show_audit(
     context: InContext,
     limit: Annotated[int, Query(ge=1, le=10_000, description="At most so many entries.")] = 200,
     before: Annotated[
-        str | None, Query(pattern=r"^\d{1,15}-\d{1,15}$", description="Entries before the one of this id.")
+        str | None,
+        Query(pattern=r"^[0-9]{1,15}-[0-9]{1,15}$", description="Entries before the one of this id."),
     ] = None,
 ) -> Answer:
     """Show who changed what, the newest first; `before` goes on where a page ended."""

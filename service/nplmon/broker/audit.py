@@ -30,6 +30,8 @@ class Audit:
 
     async def latest(self, count: int, before: str | None = None) -> list[AuditEntry]:
         """Give the last `count` entries before the one of this id, the newest first."""
+        if before is not None and set(before) <= set("0-"):
+            return []  # the store refuses to look before its first id
         last = "+" if before is None else f"({before}"
         found = await self._connection.ask("XREVRANGE", keys.AUDIT, last, "-", "COUNT", count)
         return [_entry(*one) for one in found]

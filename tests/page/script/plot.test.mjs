@@ -75,7 +75,8 @@ test("what is asked for often is done at the pace, never twice at once, and the 
   await new Promise((resolve) => setTimeout(resolve, 120));
   pace.close();
   assert.equal(most, 1);
-  assert.ok(times >= 3 && times <= 6, `${times}`);
+  // 220 ms and a last time at a pace of 50 ms; fewer where the machine is busy.
+  assert.ok(times >= 2 && times <= 6, `${times}`);
 });
 
 test("what takes long is done less often", async () => {
