@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def start(store: EmbeddedStore, tmp_path: Path) -> Iterator[Start]:
     yield begin
     for process in started:
         process.terminate()
+        process.send_signal(signal.SIGCONT)  # one that a failed test left standing still
         process.wait(20)
 
 
@@ -53,6 +55,12 @@ async def held(broker: Broker) -> bool:
     return bool(
         await broker.connection.ask("EXISTS", "nplmon:{dimuon}:aggregator", "nplmon:{dimuon}:notified") == 2
     )
+
+
+def stands_still(pid: int) -> bool:
+    """Tell whether all threads of a process are stopped."""
+    states = [path.read_text().rpartition(") ")[2][0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["before the answer", "after it"])
@@ -68,6 +76,9 @@ async def test_nothing_is_lost_with_a_killed_aggregator(
     def kill(request: Request) -> None:
         if len(receiver.requests) == 2:
             first.send_signal(signal.SIGSTOP if answered else signal.SIGKILL)
+            # The answer must find it standing still, in all its threads, or the next request may go out.
+            while answered and not stands_still(first.pid):
+                time.sleep(0.001)
 
     receiver.before_answering = kill
     await write(broker, "warning", "alarm", "acknowledged")

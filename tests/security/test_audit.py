@@ -10,6 +10,7 @@ import structlog
 from tests.api.bodies import NPY, PUSH, events, npy
 from tests.security.conftest import Keys, Serve, bearer
 
+from nplmon.api import audited
 from nplmon.api.scopes import RULES
 from nplmon.broker import Broker, StoreFull
 from nplmon.broker import audit as stream
@@ -118,11 +119,13 @@ async def test_what_is_done_although_it_cannot_be_written_is_logged(
         raise StoreFull("OOM")
 
     monkeypatch.setattr(broker.audit, "append", full)
-    with structlog.testing.capture_logs() as lines:
-        assert (await client.delete("/v1/monitors/m", headers=admin)).status_code == 204
-    (line,) = [line for line in lines if line["event"] == "audit not written"]
-    assert (line["who"], line["object"]) == ("ada", "/v1/monitors/m")
-    assert line["action"] == "DELETE /v1/monitors/{monitor}"
+    said = structlog.testing.CapturingLogger()
+    monkeypatch.setattr(audited, "log", said)
+    assert (await client.delete("/v1/monitors/m", headers=admin)).status_code == 204
+    (call,) = said.calls
+    assert (call.method_name, call.args) == ("error", ("audit not written",))
+    assert (call.kwargs["who"], call.kwargs["object"]) == ("ada", "/v1/monitors/m")
+    assert call.kwargs["action"] == "DELETE /v1/monitors/{monitor}"
 
 
 async def test_it_is_bounded(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
