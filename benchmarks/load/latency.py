@@ -96,7 +96,7 @@ class _Seen:
         with Client(self._url) as client:
             self._ready.set()
             last = 0
-            for snapshot in client.follow("m"):
+            for snapshot in client.events("m"):
                 if snapshot.run != "paced":
                     continue
                 now = time.time()

@@ -11,15 +11,33 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPLMON_THREADS"), "1")
 PATIENCE = 120.0  # s, for the start
 
 
+@dataclass(frozen=True)
+class Running:
+    """A service: its process, and where it listens."""
+
+    pid: int
+    url: str
+    metrics: dict[str, str]
+    """Address by name of the role."""
+
+
 @contextmanager
 def service(trainers: int = 1, **settings: str) -> Iterator[str]:
-    """Run `nplmon up` on a directory of its own, each trainer with one thread, and give the API's address.
+    """Run a service, and give the API's address; see `running`."""
+    with running(trainers, **settings) as found:
+        yield found.url
+
+
+@contextmanager
+def running(trainers: int = 1, **settings: str) -> Iterator[Running]:
+    """Run `nplmon up` on a directory of its own, each trainer with one thread.
 
     Raises
     ------
@@ -42,7 +60,8 @@ def service(trainers: int = 1, **settings: str) -> Iterator[str]:
                 if time.monotonic() > deadline or process.poll() is not None:
                     raise TimeoutError(f"nplmon up is not ready: {log.read_text(encoding='utf-8')[-500:]}")
                 time.sleep(0.1)
-            yield json.loads(record.read_text(encoding="utf-8"))["api"]
+            said = json.loads(record.read_text(encoding="utf-8"))
+            yield Running(process.pid, said["api"], said["metrics"])
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60.0)
