@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPLMON_THREADS"), "1")
 PATIENCE = 120.0  # s, for the start
@@ -56,12 +57,20 @@ def running(trainers: int = 1, **settings: str) -> Iterator[Running]:
             )
         try:
             deadline = time.monotonic() + PATIENCE
-            while not record.exists():
+            while (said := _said(record, trainers)) is None:
                 if time.monotonic() > deadline or process.poll() is not None:
                     raise TimeoutError(f"nplmon up is not ready: {log.read_text(encoding='utf-8')[-500:]}")
                 time.sleep(0.1)
-            said = json.loads(record.read_text(encoding="utf-8"))
             yield Running(process.pid, said["api"], said["metrics"])
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60.0)
+
+
+def _said(record: Path, trainers: int) -> dict[str, Any] | None:
+    """Give what the service says of itself, once all its trainers are there."""
+    if not record.exists():
+        return None
+    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    there = sum(name.startswith("trainer") for name in found["metrics"])
+    return found if there == trainers else None

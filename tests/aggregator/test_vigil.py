@@ -56,7 +56,7 @@ async def test_stale_and_fresh_take_turns_in_the_journal(broker: Broker, start: 
     entries = {entry.kind: entry for entry in await broker.journal.entries("m")}
     assert (entries["stale"].run, entries["stale"].who) == ("a", "")
     assert entries["stale"].text == "no chunk entered the statistic for 0.4 s"
-    assert entries["fresh"].text == "chunks enter the statistic again, 2 so far"
+    assert entries["fresh"].text.startswith("chunks enter the statistic again, ")
 
 
 async def test_another_holder_does_not_say_it_again(broker: Broker, start: Start) -> None:

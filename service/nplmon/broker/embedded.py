@@ -89,8 +89,8 @@ def socket_path(directory: Path) -> Path:
 class EmbeddedStore:
     """A Valkey server on a data directory, reached through a unix socket only.
 
-    What is accepted survives a kill of any process, also of the server, and a crash of the machine but for the last
-    second or two; with `appendfsync` "always" all of it.
+    What is accepted survives a kill of any other process; a kill of the server while the disk is slow, and a crash of
+    the machine, but for the last second or two; with `appendfsync` "always" all of it.
 
     The server holds a lock on its directory while it lives, so that two never write the same data.
 
