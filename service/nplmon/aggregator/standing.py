@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nplmon.broker.standing import acknowledgement_in_force, is_stale, is_uncalibrated
+
 if TYPE_CHECKING:
     from nplmon.broker.alarm_messages import TestAlarm
     from nplmon.broker.messages import Monitor, Run, Snapshot
@@ -69,29 +71,16 @@ def standing(
     """
     if run is None or snapshot is None or (snapshot.run, snapshot.run_epoch) != (run.name, run.epoch):
         snapshot = None
-    after = monitor.handling.stale_after
-    last = 0.0 if run is None else run.opened_at if snapshot is None else snapshot.updated_at
-    is_open = run is not None and run.state == "open"
+    deciding, statistics = (None, {}) if snapshot is None else (snapshot.deciding, snapshot.statistics)
     return Standing(
         opened_at=None if run is None else run.opened_at,
-        run_open=is_open,
-        acknowledged=run is not None and snapshot is not None and _acknowledged(run, snapshot),
+        run_open=run is not None and run.state == "open",
+        acknowledged=run is not None
+        and snapshot is not None
+        and acknowledgement_in_force(run, snapshot.alarm) is not None,
         test=test is not None,
-        uncalibrated=is_open
-        and (calibration in {"failed", "void"} or (snapshot is not None and _undecided(snapshot))),
-        stale_after=after,
-        stale=is_open and now - last >= after,
+        uncalibrated=run is not None and is_uncalibrated(run, deciding, statistics, calibration),
+        stale_after=monitor.handling.stale_after,
+        stale=run is not None
+        and is_stale(monitor, run, None if snapshot is None else snapshot.updated_at, now),
     )
-
-
-def _acknowledged(run: Run, snapshot: Snapshot) -> bool:
-    done, alarm = run.acknowledged, snapshot.alarm
-    return done is not None and (done.level, done.sequence) == (alarm.level, alarm.sequence)
-
-
-def _undecided(snapshot: Snapshot) -> bool:
-    """Whether nothing says when an alarm is due."""
-    if snapshot.deciding is None:
-        return False  # every chunk so far was given up
-    decides = snapshot.statistics.get(snapshot.deciding)
-    return decides is None or decides.threshold is None

@@ -10,6 +10,7 @@ from nplmon.api.sparkline import SparklineColumns
 from nplmon.broker.alarm_messages import Acknowledgement, TestAlarm
 from nplmon.broker.judgement import CalibrationUsed
 from nplmon.broker.messages import Alarm, Mode, StatisticKind, StatisticState
+from nplmon.broker.standing import acknowledgement_in_force, is_stale, is_uncalibrated
 
 if TYPE_CHECKING:
     from nplmon.broker.glances import Glance, SnapshotHead
@@ -149,11 +150,10 @@ def deciding(snapshot: SnapshotHead | None) -> Statistic | None:
 
 
 def acknowledged(seen: Glance) -> Acknowledgement | None:
-    """Give the acknowledgement of the run's alarm as it is now; one of a lower alarm has lapsed."""
-    if seen.run is None or seen.run.acknowledged is None or seen.snapshot is None:
+    """Give the acknowledgement of the run's alarm as it is now."""
+    if seen.run is None or seen.snapshot is None:
         return None
-    given, alarm = seen.run.acknowledged, seen.snapshot.alarm
-    return given if (given.level, given.sequence) == (alarm.level, alarm.sequence) else None
+    return acknowledgement_in_force(seen.run, seen.snapshot.alarm)
 
 
 def _state(seen: Glance, holds: set[TileFlag]) -> TileState:
@@ -181,12 +181,11 @@ def _holding(seen: Glance, now: float) -> set[TileFlag]:
     run, snapshot = seen.run, seen.snapshot
     holds: dict[TileFlag, bool] = {"test": seen.test is not None, "dead-letters": seen.dead > 0}
     if run is not None and run.state == "open":
-        since = run.opened_at if snapshot is None else snapshot.updated_at
-        holds["stale"] = now - since >= seen.monitor.handling.stale_after
-        holds["uncalibrated"] = seen.calibration in {"failed", "void"}
+        holds["stale"] = is_stale(seen.monitor, run, None if snapshot is None else snapshot.updated_at, now)
+        decides, statistics = (None, {}) if snapshot is None else (snapshot.deciding, snapshot.statistics)
+        holds["uncalibrated"] = is_uncalibrated(run, decides, statistics, seen.calibration)
         if snapshot is not None:
-            statistic, tolerance = deciding(snapshot), snapshot.tolerance
-            holds["uncalibrated"] |= statistic is not None and statistic.threshold is None
+            tolerance = snapshot.tolerance
             holds["pool-empty"] = snapshot.pool_left == 0
             holds["exposure"] = snapshot.exposure_ratio > snapshot.exposure_budget
             holds["withheld"] = tolerance is not None and tolerance.withheld
