@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import anyio.to_thread
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from nplmon.api.answers import described
@@ -33,38 +33,15 @@ PointsQuery = Annotated[int, Query(ge=FEWEST, le=10_000, description="At most so
 router = APIRouter(tags=["statistics"])
 
 
-@router.get("/v1/monitors/{monitor}/course", responses=described("The course in columns", Course))
-async def show_course(
+async def asked_course(
     context: InContext,
     monitor: MonitorPath,
     run: RunQuery = None,
     kind: KindQuery = "t_score",
     since: SinceQuery = 0,
     points: PointsQuery = 1000,
-) -> Response:
-    """Show the course of one statistic with its null and its thresholds; a long one is thinned, its extremes kept."""
-    course = await _course(context, monitor, run, kind, since, points)
-    body = await anyio.to_thread.run_sync(msgspec.json.encode, course)
-    return Response(body, media_type="application/json")
-
-
-@router.get("/v1/monitors/{monitor}/course.csv", responses={200: {"content": {CSV: {}}}})
-async def show_course_table(
-    context: InContext,
-    monitor: MonitorPath,
-    run: RunQuery = None,
-    kind: KindQuery = "t_score",
-    since: SinceQuery = 0,
-    points: PointsQuery = 1000,
-) -> Response:
-    """Give the course of one statistic as a table."""
-    course = await _course(context, monitor, run, kind, since, points)
-    return Response(await anyio.to_thread.run_sync(table_of, course), media_type=CSV)
-
-
-async def _course(
-    context: Context, monitor: str, run: str | None, kind: StatisticKind, since: int, points: int
 ) -> Course:
+    """Give the course that a request asks for."""
     found = await chosen_run(context, monitor, run)
     for _ in range(READINGS):
         course = await _read(context, found, kind, since, points)
@@ -74,6 +51,22 @@ async def _course(
         # The run was reset meanwhile: what was read may be of both epochs.
         found = after
     return course
+
+
+AskedCourse = Annotated[Course, Depends(asked_course)]
+
+
+@router.get("/v1/monitors/{monitor}/course", responses=described("The course in columns", Course))
+async def show_course(course: AskedCourse) -> Response:
+    """Show the course of one statistic with its null and its thresholds; a long one is thinned, its extremes kept."""
+    body = await anyio.to_thread.run_sync(msgspec.json.encode, course)
+    return Response(body, media_type="application/json")
+
+
+@router.get("/v1/monitors/{monitor}/course.csv", responses={200: {"content": {CSV: {}}}})
+async def show_course_table(course: AskedCourse) -> Response:
+    """Give the course of one statistic as a table."""
+    return Response(await anyio.to_thread.run_sync(table_of, course), media_type=CSV)
 
 
 async def _read(context: Context, run: Run, kind: StatisticKind, since: int, points: int) -> Course:
