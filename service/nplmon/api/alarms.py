@@ -14,7 +14,7 @@ from nplmon.api.bodies import JSON, content_type, read_body
 from nplmon.api.context import InContext
 from nplmon.api.entry import InIdentity
 from nplmon.api.monitor_settings import SETTINGS_LIMIT
-from nplmon.api.names import MonitorPath, RunPath
+from nplmon.api.names import ENTRY_PATTERN, MonitorPath, RunPath
 from nplmon.api.openapi import model_body
 from nplmon.broker.alarm_messages import TestAlarm
 from nplmon.broker.messages import Run
@@ -93,7 +93,7 @@ async def show_journal(
     limit: Annotated[int, Query(ge=1, le=10_000, description="At most so many entries.")] = 200,
     since: Annotated[
         str | None,
-        Query(pattern=r"^[0-9]{1,15}-[0-9]{1,15}$", description="Entries after the one of this id."),
+        Query(pattern=ENTRY_PATTERN, description="Entries after the one of this id."),
     ] = None,
 ) -> Answer:
     """Show what happened to a monitor and what was done, the newest first; with `since` the oldest after it."""

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 
 from nplmon.api.answers import Answer, AuditPage, described
 from nplmon.api.context import InContext
+from nplmon.api.names import ENTRY_PATTERN
 
 router = APIRouter(tags=["access"])
 
@@ -18,7 +19,7 @@ async def show_audit(
     limit: Annotated[int, Query(ge=1, le=10_000, description="At most so many entries.")] = 200,
     before: Annotated[
         str | None,
-        Query(pattern=r"^[0-9]{1,15}-[0-9]{1,15}$", description="Entries before the one of this id."),
+        Query(pattern=ENTRY_PATTERN, description="Entries before the one of this id."),
     ] = None,
 ) -> Answer:
     """Show who changed what, the newest first; `before` goes on where a page ended."""

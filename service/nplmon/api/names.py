@@ -10,6 +10,8 @@ from fastapi import Path, Query
 from nplmon.api.problems import Problem
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+ENTRY_PATTERN = r"^[0-9]{1,15}-[0-9]{1,15}$"
+"""Id of an entry of the journal or the audit."""
 FEATURE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.()\[\]/ -]{0,63}$"
 
 # re's "$" also matches before a final line break, so fullmatch is used on the same patterns.

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from nplmon.cli.embedded import embedded_store
 from nplmon.cli.output import when
 from nplmon.cli.roles import RedisUrl, refuse, require, settings_with
 
@@ -83,7 +84,6 @@ def _store(data_dir: Path | None, redis_url: str | None, *, alone: bool = False)
     if settings.redis_url is not None and data_dir is None:
         yield settings.redis_url
         return
-    from nplmon.broker.embedded import EmbeddedStore
     from nplmon.supervisor import SupervisorError
     from nplmon.supervisor.lock import DataDirectoryLock
 
@@ -96,13 +96,9 @@ def _store(data_dir: Path | None, redis_url: str | None, *, alone: bool = False)
             lock.acquire()
         except SupervisorError as error:
             refuse(str(error))
-    store = EmbeddedStore(directory)
-    found_running = store.pid is not None
-    store.start()
     try:
-        yield store.url
+        with embedded_store(directory) as url:
+            yield url
     finally:
-        if not found_running:
-            store.stop()
         if alone:
             lock.release()

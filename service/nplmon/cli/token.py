@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from nplmon.cli.connect import connect
+from nplmon.cli.embedded import embedded_store
 from nplmon.cli.options import Json, Url
 from nplmon.cli.output import print_json, print_table, when
 from nplmon.cli.roles import require, settings_with
@@ -244,13 +245,5 @@ def _address(data_dir: Path | None, redis_url: str | None) -> Iterator[str]:
     if settings.redis_url is not None and (data_dir is None or redis_url is not None):
         yield settings.redis_url
         return
-    from nplmon.broker.embedded import EmbeddedStore
-
-    store = EmbeddedStore(settings.data_dir.resolve())
-    lives = store.pid is not None
-    store.start()
-    try:
-        yield store.url
-    finally:
-        if not lives:
-            store.stop()
+    with embedded_store(settings.data_dir.resolve()) as address:
+        yield address
